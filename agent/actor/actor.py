@@ -245,6 +245,12 @@ class Actor:
         if not isinstance(plan, Plan):
             found = type(plan).__name__
             raise PlanError(f"{type(planner).__name__}.plan gave {found}; a planner gives a planners.Plan")
+        shape = (z.shape[0], self.horizon, self.policy.action_size)
+        if tuple(plan.actions.shape) != shape or tuple(plan.energy.shape) != shape[:1]:
+            raise PlanError(
+                f"{type(planner).__name__}.plan gave actions {list(plan.actions.shape)} and energies "
+                f"{list(plan.energy.shape)}; a plan here has {list(shape)} and {list(shape[:1])}"
+            )
         # A mean of sequences that keep a constraint, on two sides of it, may violate it.
         if not explore and constrained_choice is None and not task_unknown_to_policy:
             with torch.no_grad():

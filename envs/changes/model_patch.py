@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import weakref
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -18,6 +19,9 @@ _PREFIXES = {"geom": "geom", "joint": "jnt", "site": "site", "camera": "cam"}
 """Kind of object -> how the names of its fields begin in the model."""
 _LINEAR = {"gain": ("FIXED", "AFFINE", "MUSCLE", "PID"), "bias": ("NONE", "AFFINE", "MUSCLE")}
 """Types of motors whose force follows from their parameters as a factor does, by MuJoCo's names."""
+
+_OWNERS: weakref.WeakValueDictionary[int, ModelPatch] = weakref.WeakValueDictionary()
+"""The patch that changed a model last, by the model's identity: environments may share a model."""
 
 
 class ModelPatch:
@@ -120,9 +124,18 @@ class ModelPatch:
         """Changes the original model by exactly these physical perturbations.
 
         Raises:
-            EnvError: when a target does not exist.
+            EnvError: when a target does not exist, and for a model that another environment has changed: what is
+                restored would be what that one has put on it.
         """
         self.undo()
+        if perturbations:
+            owner = _OWNERS.get(id(self.model))
+            if owner is not None and owner is not self and owner._original:
+                raise EnvError(
+                    f"perturbation {perturbations[0].quoted}: another environment has the same MjModel, and has "
+                    "changed it; give each environment its own, as copy.copy(model) makes one"
+                )
+            _OWNERS[id(self.model)] = self
         for perturbation in perturbations:
             factor = FACTORS[perturbation.factor]
             assert factor.scale is not None

@@ -183,6 +183,12 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         observation, reward, terminated, truncated, info = self.env.step(action)
         return self._sense(observation), reward, terminated, truncated, info  # type: ignore[return-value]
 
+    def close(self) -> None:
+        # The model may be that of other environments too.
+        if self._patch is not None:
+            self._patch.undo()
+        super().close()
+
     def set_active(self, perturbations: Sequence[Perturbation]) -> None:
         """Makes exactly these perturbations hold from now on."""
         active = {(p.factor, p.target): p for p in perturbations}

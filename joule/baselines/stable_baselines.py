@@ -11,6 +11,8 @@ the run's length.
 from __future__ import annotations
 
 import math
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -52,6 +54,9 @@ from joule.baselines.hindsight_buffer import HindsightReplayBuffer
 from joule.baselines.settings import KINDS, check_goal, check_pictures, settings_for
 from joule.baselines.single_env import single_env
 from joule_schema.arrays import under
+
+TURN_SECONDS = 0.0005
+"""How long learning waits for a thread that acts."""
 
 
 class Baseline(SavesRuns):
@@ -116,6 +121,11 @@ class Baseline(SavesRuns):
             self._random_state = random_state.capture()
         self.model, self.normalizer = self.algorithm.model, self.algorithm.normalizer
         self._learning = False
+        self._turn = threading.RLock()
+        """Held for an action, and for a decision of learning: the library's policy keeps the distribution of its
+        last call, which a call from another thread would replace."""
+        self._waiting = 0
+        """Threads that wait for an action."""
 
     # Policy
 
@@ -137,7 +147,9 @@ class Baseline(SavesRuns):
         rows: Any = map_parts(lambda part: part[0], batch) if single else batch
         if self.normalizer is not None:
             rows = self.normalizer.normalize_obs(rows)
-        with self._watching_weights():
+        self._waiting += 1
+        with self._turn, self._watching_weights():
+            self._waiting -= 1
             action, _ = self.model.predict(rows, deterministic=deterministic)
         return action, state
 
@@ -184,8 +196,12 @@ class Baseline(SavesRuns):
             try:
                 callback = self._open_episode()
                 while self.frames < until:
-                    with learning_step(self), self._watching_weights():
+                    with self._turn, learning_step(self), self._watching_weights():
                         self._step(callback)
+                    if self._waiting:
+                        time.sleep(
+                            TURN_SECONDS
+                        )  # a lock is not fair: who has just let it go would take it again
                     if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
             finally:

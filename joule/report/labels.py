@@ -13,9 +13,9 @@ import numpy as np
 from joule.report.evaluations import NUMBERS, ResultsError, Run
 from joule.report.given_defaults import without_given_defaults
 
-_TASK = ("env_kwargs", "action_repeat", "max_episode_frames", "perturb", "task")
+TASK_SETTINGS = ("env_kwargs", "action_repeat", "max_episode_frames", "perturb", "task")
 """Settings that change the task."""
-_NEITHER = (
+NEITHER = (
     "env",
     "agent",
     "seed",
@@ -30,6 +30,7 @@ _NEITHER = (
     "step_timeout_seconds",
     "on_collapse",
     "memory_budget_gb",
+    "vector_mode",
 )
 """Settings that change neither the task nor what is learned."""
 _WORLD_MODEL = (
@@ -46,6 +47,10 @@ _WORLD_MODEL = (
 """Beginnings of the settings that apply only to an agent with a world model, but for `_WITH_REPLAY`."""
 _WITH_REPLAY = "learning.utd"
 """The setting of learning that every agent with a replay buffer has."""
+CHANGED = "changed"
+"""Beside the settings of a run that a resume changed: which of them, and from which frames on."""
+_OF_ACTORS = ("actor_chunk_decisions", "actors_lockstep")
+"""Settings that change nothing where no actors are."""
 _CHANGES = " ("
 """Between an agent or an environment and the settings that its label or task names."""
 
@@ -68,7 +73,7 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
     named = []
     for run in runs:
         kept = {name: run.settings[name] for name in differing(of_agent[run.agent]) if name in run.settings}
-        changed = {name: run.settings[name] for name in _TASK if run.settings.get(name)}
+        changed = {name: run.settings[name] for name in TASK_SETTINGS if run.settings.get(name)}
         named.append(replace(run, label=_with(run.agent, kept), task=_with(run.env, changed)))
     repeated, of_suites = _repeated(named), _of_several_suites(named)
     final = [
@@ -104,9 +109,13 @@ def differing(runs: Iterable[Run]) -> list[str]:
     """Names of the settings that affect what is learned and differ between these runs of one agent."""
     runs = [run for run in runs if run.settings]
     known = [run.settings for run in runs]
-    names = sorted({name for settings in known for name in settings if name not in (*_NEITHER, *_TASK)})
+    names = sorted(
+        {name for settings in known for name in settings if name not in (*NEITHER, *TASK_SETTINGS)}
+    )
     if any(run.agent != "joule" for run in runs):
         names = [name for name in names if not _of_world_model(name)]
+    if not any(settings.get("actors") for settings in known):
+        names = [name for name in names if name not in _OF_ACTORS]
     return [name for name in names if len({plain(settings.get(name)) for settings in known}) > 1]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import shlex
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from joule.report.evaluations import NoEvaluations, ResultsError, Run, read_evaluations
-from joule.report.labels import labelled
+from joule.report.labels import CHANGED, NEITHER, labelled
+from joule.storage.changes_table import changed_settings
 from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.links import RUN_FILE
 from joule.storage.reader import COMMAND_BYTES, JSON_BYTES, read_text
-from joule.storage.run_entries import COMMAND, CONFIG
+from joule.storage.run_entries import CHANGES, COMMAND, CONFIG
 from joule.storage.run_logs import EVALUATIONS
 from joule.storage.shipped import folder_of, instead_of
 from joule_errors import Advice
@@ -33,6 +35,8 @@ MOST_ENTRIES, MOST_FOR_HINT = 200_000, 20_000
 
 MODEL_FOLDER = MODEL_ENV.replace("/", "-")
 """The folder of results of model files that are named by a keyword argument, and not in place of an id."""
+INIT_FROM = "--init-from"
+"""The option of a run that begins with another run's agent."""
 _KIND_SETTINGS = ("planner.settings.", "regularizer.settings.")
 
 
@@ -68,11 +72,29 @@ def read_run(folder: Path | str) -> Run:
             env_spec = found if isinstance(found, dict) else {}
         if os.path.lexists(folder / CONFIG):
             settings = flatten(json_text.loads(read_text(folder / CONFIG, JSON_BYTES)))
+            settings |= _history(folder, command)
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(
             f"{folder} has a config.json, run.json or command.txt that cannot be read: {why(error)}"
         ) from None
     return replace(run, source=folder, command=command, settings=settings, env_spec=env_spec)
+
+
+def _history(folder: Path, command: str) -> dict[str, Any]:
+    """What runs of the same settings may still differ in, as settings: the agent that one began with, and changes.
+
+    Raises:
+        OSError: when a file cannot be read.
+        ValueError: for a table of changes that is none.
+    """
+    found = {}
+    words = shlex.split(command.partition("\n")[0]) if INIT_FROM in command else []
+    if INIT_FROM in words[:-1]:
+        found["init_from"] = words[words.index(INIT_FROM) + 1]
+    changes = [(at, name) for at, name in changed_settings(folder / CHANGES) if name not in NEITHER]
+    if changes:
+        found[CHANGED] = ", ".join(f"{name}@{at}" for at, name in changes)
+    return found
 
 
 def read_tree(folder: Path | str) -> list[Run]:

@@ -19,6 +19,7 @@ from joule.report import labels, statistics
 from joule.report.amounts import count
 from joule.report.evaluations import Run
 from joule.report.robots import notes_on_robots
+from joule.report.run_notes import notes_on_settings
 from joule.report.statistics import Floats, Interval
 from joule.storage.log_files import SUCCESS_COLUMN
 
@@ -246,19 +247,12 @@ def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
         of_task = [(row.label, row.success) for row in table if row.task == task and row.success is not None]
         shares = ", ".join(f"{label} {100.0 * share:.0f} %" for label, share in of_task)
         found.append(f"Episodes of {task} that succeeded: {shares}.")
-    # --at holds for all tasks, and needs an evaluation of each run.
-    first = max((int(run.frames[0]) for run in runs if not run.trivial), default=0)
     for task in dict.fromkeys(row.task for row in learners if row.task not in offline):
         ends = [row.frames for row in learners if row.task == task]
         if len({*ends}) > 1 or any(a != b for a, b in ends):
-            fewest = min(a for a, _ in ends)
-            advice = f"compare at equal frames with --at {fewest}"
-            if first > fewest:
-                advice = (
-                    f"--at {fewest} would make them equal, but the first evaluation of a run is at {first:,}"
-                )
-            found.append(f"On {task} the budgets differ; {advice}.")
+            found.append(f"On {task} the budgets differ; {_equal_budget(task, runs)}.")
     found += notes_on_robots(runs)
+    found += notes_on_settings(runs)
     seeds = sorted({row.seeds for row in learners})
     if seeds and seeds[0] < 10:
         coverage = dict.fromkeys(statistics.coverage_note(count) for count in seeds if count < 10)
@@ -268,6 +262,20 @@ def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
         kinds = ", ".join(f"{device} with {threads} thread(s)" for device, threads in sorted(machines))
         found.append(f"CPU times come from different machine settings and are not comparable: {kinds}.")
     return found
+
+
+def _equal_budget(task: str, runs: Sequence[Run]) -> str:
+    """How the runs of a task are compared at equal frames: at the largest number at which all were evaluated."""
+    learners = [run for run in runs if not run.trivial]
+    evaluated = [{int(frames) for frames in run.frames} for run in learners if run.task == task]
+    common = set.intersection(*evaluated)
+    if not common:
+        return "there is no number of frames at which all of its runs were evaluated"
+    # --at holds for all tasks, and needs an evaluation of each run.
+    first = max(int(run.frames[0]) for run in learners)
+    if first > max(common):
+        return f"--at {max(common)} would make them equal, but the first evaluation of a run is at {first:,}"
+    return f"compare at equal frames with --at {max(common)}"
 
 
 def markdown(table: Sequence[Row], sentences: Sequence[str] = ()) -> str:
@@ -289,13 +297,13 @@ def comma_separated(table: Sequence[Row]) -> str:
     writer.writerow(
         (
             *("env", "agent", "frames_low", "frames_high", "mean", "iqm", "interval_low", "interval_high"),
-            *("seeds", "episodes", "cpu_minutes", SUCCESS_COLUMN),
+            *("seeds", "episodes_low", "episodes_high", "cpu_minutes", SUCCESS_COLUMN),
         )
     )
     for row in table:
         ends = (row.iqm.low, row.iqm.high) if row.iqm.known else ("", "")
         success = "" if row.success is None else row.success
-        values = (row.mean, row.iqm.estimate, *ends, row.seeds, row.episodes[0], row.cpu_minutes, success)
+        values = (row.mean, row.iqm.estimate, *ends, row.seeds, *row.episodes, row.cpu_minutes, success)
         names = (escaping.csv_cell(row.task), escaping.csv_cell(row.label))
         writer.writerow((*names, *row.frames, *values))
     return out.getvalue()

@@ -29,6 +29,7 @@ from joule.sharing.provenance import (
     portable_source,
 )
 from joule.storage import arrays as array_file
+from joule.storage.changes_table import changes_until
 from joule.storage.checkpoint import Checkpoint
 from joule.storage.env_spec import DATA
 from joule.storage.errors import CheckpointError
@@ -43,7 +44,6 @@ from joule.storage.run_entries import CHANGES, CHECKPOINTS, COMMAND, CONFIG, CUR
 from joule.storage.run_folder import SHARED, Run
 from joule.storage.run_logs import EVALUATIONS
 from joule.storage.run_replay import no_rows
-from joule.storage.setting_changes import changes_until
 from joule_errors import JouleError
 
 

@@ -1,4 +1,4 @@
-"""changes.csv of a run folder: the settings that a resume changed."""
+"""Writes changes.csv of a run folder: the settings that a resume changed."""
 
 from __future__ import annotations
 
@@ -9,31 +9,9 @@ from pathlib import Path
 from agent.configurator.dotted_names import differing, value_of
 from agent.configurator.settings import Config
 from joule.escaping import csv_cell
+from joule.storage.changes_table import COLUMNS
 from joule.storage.files import replace_file
 from joule.storage.reader import JSON_BYTES, read_plain
-
-COLUMNS = ("frames", "setting", "before", "after")
-
-
-def changes_until(path: Path, frames: int) -> list[str]:
-    """What was changed up to so many frames, but for the budget, as sentences; none without a table.
-
-    Raises:
-        OSError: when the file cannot be read.
-        ValueError: for one that is no such table.
-    """
-    try:
-        text = read_plain(path, JSON_BYTES).decode()
-    except FileNotFoundError:
-        return []
-    rows = list(csv.reader(io.StringIO(text)))
-    if rows[:1] != [list(COLUMNS)] or any(len(row) != len(COLUMNS) for row in rows):
-        raise ValueError(f"{path.name}: is no table of {', '.join(COLUMNS)}")
-    return [
-        f"from frame {int(at):,} on {name} is {after}; it was {before}"
-        for at, name, before, after in rows[1:]
-        if int(at) <= frames and name != "steps"
-    ]
 
 
 def append_changes(path: Path, before: Config, after: Config, frames: int) -> list[str]:

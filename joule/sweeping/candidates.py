@@ -20,6 +20,7 @@ from agent.errors import ConfigError
 from joule.cli.command_line import setting_words
 from joule.escaping import csv_cell
 from joule.report.amounts import count
+from joule.report.labels import TASK_SETTINGS
 from joule.storage.errors import RunInUse
 from joule.storage.files import DISK, replace_file, why
 from joule.storage.run_lock import RunLock
@@ -190,8 +191,17 @@ def tasks_of(plan: Plan, storage: Path) -> list[Task]:
     return tasks
 
 
+_OTHER_TASKS = tuple(name for name in TASK_SETTINGS if name != "action_repeat")
+"""Settings with which returns are of another task: an action repeat changes how it is done."""
+
+
 def _check_scored(task: Task) -> None:
-    """Raises ConfigError where trials record no return."""
+    """Raises ConfigError where trials record no return, and where those of candidates are of different tasks."""
+    if other := [name for name in _OTHER_TASKS if name in task.space]:
+        raise ConfigError(
+            f"--search: {other[0]} changes the task, and returns of different tasks are not compared; leave it out "
+            "of --grid"
+        )
     rewards = task.space.get("reward", (task.plan.settings.get("reward"),))
     for reason, found in (
         ("reward none", isinstance(rewards, tuple) and "none" in rewards),

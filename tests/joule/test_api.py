@@ -303,3 +303,9 @@ def test_a_planner_that_leaves_the_box_is_refused(trained_run: Path, monkeypatch
     monkeypatch.setattr(planner, "plan", lambda energy, **_: Plan(torch.full((1, 3, 1), 1.5), torch.zeros(1)))
     with pytest.raises(PlanError, match=r"plan gave actions that are not in \[-1, 1\]"):
         agent.predict(np.zeros(3, np.float32))
+    for shape in ((1, 3, 2), (2, 3, 1), (1, 2, 1)):
+        monkeypatch.setattr(
+            planner, "plan", lambda energy, s=shape, **_: Plan(torch.zeros(s), torch.zeros(s[0]))
+        )
+        with pytest.raises(PlanError, match=r"gave actions \[., ., .\] and .*; a plan here has \[1, 3, 1\]"):
+            agent.predict(np.zeros(3, np.float32))

@@ -13,6 +13,7 @@ import pytest
 import envs
 from envs.changes.factors import parse
 from envs.changes.model_patch import ModelPatch
+from envs.faults.errors import EnvError
 from envs.physics import motor_count
 
 ARM = """<mujoco><worldbody><body name="arm" pos="0 0 1">
@@ -49,6 +50,29 @@ def driven(model: Any, change: str) -> Iterator[Any]:
         data.ctrl[:] = 1.0
         mujoco.mj_forward(model, data)
         yield data
+
+
+def test_a_model_that_another_environment_has_changed_is_refused() -> None:
+    model = arm(MUSCLE)
+    first, second, gravity = ModelPatch(model), ModelPatch(model), model.opt.gravity.copy()
+    first.apply([parse("gravity=0.5")])
+    first.apply([parse("gravity=0.25")])
+    with pytest.raises(EnvError, match=r"another environment has the same MjModel, .* copy\.copy\(model\)"):
+        second.apply([parse("gravity=2")])
+    first.undo()
+    second.apply([parse("gravity=2")])
+    assert np.array_equal(model.opt.gravity, 2 * gravity)
+    second.undo()
+    assert np.array_equal(model.opt.gravity, gravity)
+
+
+def test_closing_an_environment_restores_its_model() -> None:
+    env = envs.make("InvertedPendulum-v5", perturb=["gravity=0.5"])
+    env.reset(seed=1)
+    model = env.unwrapped.model  # type: ignore[attr-defined]
+    assert model.opt.gravity[2] == pytest.approx(-9.81 / 2)
+    env.close()
+    assert model.opt.gravity[2] == -9.81
 
 
 def test_a_heavier_arm_has_the_same_muscles() -> None:

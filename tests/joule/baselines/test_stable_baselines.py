@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,17 @@ def test_an_episode_that_was_broken_off_takes_its_rollout_with_it() -> None:
     assert agent.model.rollout_buffer.pos == 5
     agent.begin_episode()
     assert agent.model.rollout_buffer.pos == 0
+
+
+@pytest.mark.parametrize("kind", ["sac", "ppo"])
+def test_acting_in_another_thread_changes_nothing_of_what_is_learned(kind: str) -> None:
+    agent, observations = small_baseline(kind), np.zeros((256, 3), np.float32)
+    learning = threading.Thread(target=agent.learn, args=(96,))
+    learning.start()
+    acted = 0
+    while learning.is_alive():
+        agent.predict(observations[: 1 + 255 * (acted % 2)])
+        acted += 1
+    learning.join()
+    assert acted > 10
+    assert_same_state(small_baseline(kind).learn(96), agent)

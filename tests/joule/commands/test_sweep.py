@@ -42,6 +42,10 @@ def test_help_is_instant_and_names_every_setting() -> None:
         (["--ray", "a:1", "--slurm"], "give one of the two"),
         (["--search", "3"], "there is nothing to vary"),
         ([*VARIED, "--reward", "none"], "--search: reward none records no return"),
+        (
+            [*VARIED, "--grid", "perturb=,gravity=0.5"],
+            "--search: perturb changes the task, and returns of",
+        ),
         ([*VARIED, "--grid", "reward=env,none"], "--search: reward none records no return"),
         (
             [*VARIED, "--data", "episodes", "--envs", "none"],

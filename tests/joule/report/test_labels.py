@@ -149,7 +149,32 @@ def test_seeds_of_several_suites_are_not_one_label(tmp_path: Path) -> None:
 
 def test_every_setting_that_labels_treat_apart_exists() -> None:
     names = list(flatten(Config()))
-    assert set(labels._TASK) | set(labels._NEITHER) <= set(names)
+    assert set(labels.TASK_SETTINGS) | set(labels.NEITHER) <= set(names)
     sections = {name.split(".")[0] + "." for name in names if "." in name}
     assert sections | {"constraint", "perceive"} == set(labels._WORLD_MODEL)
     assert {"constraint", "perceive"} <= set(names)
+
+
+def test_what_a_run_began_with_and_what_was_changed_in_it_tell_it_apart(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / name, [1.0 + seed], seed=seed) for seed, name in enumerate("abcd")]
+    (folders[1] / "command.txt").write_text("joule train --init-from 'runs/a b' --steps 100\n")
+    (folders[2] / "changes.csv").write_text(
+        "frames,setting,before,after\n150,steps,1,2\n150,learning.utd,1,2\n150,video,True,False\n"
+    )
+    assert [run.label for run in gather(folders)] == [
+        "joule",
+        "joule (init_from=runs/a b)",
+        "joule (changed=learning.utd@150)",
+        "joule",
+    ]
+
+
+def test_settings_without_an_effect_tell_nothing_apart(tmp_path: Path) -> None:
+    settings: list[dict[str, object]] = [
+        {"vector_mode": mode, "actors": 0, "actors_lockstep": mode == "async"} for mode in ("sync", "async")
+    ]
+    folders = [
+        write_run(tmp_path / str(seed), [1.0 + seed], seed=seed, settings=one)
+        for seed, one in enumerate(settings)
+    ]
+    assert {run.label for run in gather(folders)} == {"joule"}

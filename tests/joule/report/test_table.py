@@ -115,9 +115,40 @@ def test_a_budget_that_would_be_refused_is_not_advised(tmp_path: Path) -> None:
         write_evaluations(tmp_path / folder / "seed1.csv", [1.0], agent=folder, every=frames)
     runs = gather([], [tmp_path])
     notes = " ".join(table.notes(table.rows(runs), runs))
-    assert "but the first evaluation of a run is at 30" in notes
+    assert "budgets differ; there is no number of frames at which all of its runs were evaluated" in notes
     with pytest.raises(ResultsError):
         table.rows(runs, at=10)
+    write_evaluations(tmp_path / "a" / "seed1.csv", [1.0, 2.0, 3.0], agent="a", every=10)
+    write_evaluations(tmp_path / "b" / "seed1.csv", [1.0, 2.0], agent="b", every=10)
+    write_evaluations(tmp_path / "c" / "seed1.csv", [1.0], agent="c", every=30, env="Ant-v5")
+    runs = gather([], [tmp_path])
+    notes = " ".join(table.notes(table.rows(runs), runs))
+    assert "--at 20 would make them equal, but the first evaluation of a run is at 30" in notes
+
+
+def test_equal_frames_are_those_at_which_all_were_evaluated(tmp_path: Path) -> None:
+    write_evaluations(tmp_path / "a" / "seed1.csv", [1.0, 2.0, 3.0], agent="a", every=40)
+    write_evaluations(tmp_path / "b" / "seed1.csv", [1.0, 2.0, 3.0, 4.0, 5.0], agent="b", every=20)
+    runs = gather([], [tmp_path])
+    assert "compare at equal frames with --at 80" in " ".join(table.notes(table.rows(runs), runs))
+    assert {row.frames for row in table.rows(runs, at=80)} == {(80, 80)}
+
+
+def test_settings_that_rows_do_not_show_are_told(tmp_path: Path) -> None:
+    def told(*settings: dict[str, object]) -> str:
+        runs = gather(
+            [
+                write_run(tmp_path / str(seed), [float(seed)], agent="sac", seed=seed, settings=one)
+                for seed, one in enumerate(settings)
+            ]
+        )
+        return " ".join(table.notes(table.rows(runs), runs))
+
+    assert "Runs of sac on Hopper-v5 were given 100 and 200 frames" in told({"steps": 100}, {"steps": 200})
+    same = told({"steps": 100}, {"steps": 100})
+    assert "were given" not in same
+    assert "learning process alone" not in same
+    assert "that of the learning process alone" in told({"actors": 2}, {"actors": 2})
 
 
 def test_success_is_that_of_the_budget_and_is_given_where_every_run_knows_it(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ import pytest
 from run_files import ENV_SPEC, TABLES, evaluation, make_run, table
 
 from agent.configurator.settings import Config
+from joule.storage.changes_table import changes_until
 from joule.storage.errors import RunError
 from joule.storage.format import FORMAT
 from joule.storage.manifest import MANIFEST
 from joule.storage.run_folder import Run
 from joule.storage.run_paths import located
-from joule.storage.setting_changes import changes_until
 
 ROOT = Path(__file__).parents[3]
 

@@ -1,0 +1,42 @@
+"""Notes on what the settings of runs say of their rows in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from joule.report.evaluations import Run
+from joule.report.labels import CHANGED
+
+WITH_REPLAY = ("sac", "td3", "tqc", "crossq", "sac_her")
+"""Baselines that begin with random actions, for a share of the budget."""
+
+
+def notes_on_settings(runs: Sequence[Run]) -> list[str]:
+    """Sentences on budgets of baselines, on changed settings, and on processes whose CPU time is left out.
+
+    Args:
+        runs: labelled; those without settings are passed over.
+    """
+    found = []
+    budgets: dict[tuple[str, str], set[int]] = {}
+    for run in runs:
+        if run.agent in WITH_REPLAY and isinstance(steps := run.settings.get("steps"), int):
+            budgets.setdefault((run.task, run.label), set()).add(steps)
+    for (task, label), of_row in budgets.items():
+        if len(of_row) > 1:
+            numbers = " and ".join(f"{steps:,}" for steps in sorted(of_row))
+            found.append(
+                f"Runs of {label} on {task} were given {numbers} frames (`steps`): the phase of random actions "
+                "at their beginning depends on it."
+            )
+    found += [
+        f"A resume changed settings of {run.source} ({run.settings[CHANGED]}): its evaluations before that "
+        "are with the earlier ones."
+        for run in runs
+        if CHANGED in run.settings
+    ]
+    if any(run.settings.get("actors") or run.settings.get("vector_mode") == "async" for run in runs):
+        found.append(
+            "CPU-min of runs with `actors`, or with `vector_mode` async, is that of the learning process alone."
+        )
+    return found

@@ -1,0 +1,47 @@
+"""Reads changes.csv of a run folder: the settings that a resume changed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from joule.storage.reader import JSON_BYTES, read_plain
+
+COLUMNS = ("frames", "setting", "before", "after")
+
+
+def changes_until(path: Path, frames: int) -> list[str]:
+    """What was changed up to so many frames, but for the budget, as sentences; none without a table.
+
+    Raises:
+        OSError: when the file cannot be read.
+        ValueError: for one that is no such table.
+    """
+    return [
+        f"from frame {at:,} on {name} is {after}; it was {before}"
+        for at, name, before, after in _rows(path)
+        if at <= frames and name != "steps"
+    ]
+
+
+def changed_settings(path: Path) -> list[tuple[int, str]]:
+    """The frames from which on a setting is another one, and its name, in order; none without a table.
+
+    Raises:
+        OSError: when the file cannot be read.
+        ValueError: for one that is no such table.
+    """
+    return [(at, name) for at, name, _, _ in _rows(path)]
+
+
+def _rows(path: Path) -> list[tuple[int, str, str, str]]:
+    """The table, as `changes_until` reads it."""
+    try:
+        text = read_plain(path, JSON_BYTES).decode()
+    except FileNotFoundError:
+        return []
+    rows = list(csv.reader(io.StringIO(text)))
+    if rows[:1] != [list(COLUMNS)] or any(len(row) != len(COLUMNS) for row in rows):
+        raise ValueError(f"{path.name}: is no table of {', '.join(COLUMNS)}")
+    return [(int(at), name, before, after) for at, name, before, after in rows[1:]]
