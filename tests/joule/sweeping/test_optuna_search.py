@@ -114,8 +114,9 @@ def test_updates_a_decision_are_whole_for_baselines_and_a_fraction_for_joule(tmp
 
 
 def test_the_best_candidate_is_named_as_a_shell_takes_it(tmp_path: Path) -> None:
-    grid: Grid = {"env_kwargs": ({"size": 1}, {"size": 2})}
-    (task,) = tasks_of(Plan(grid=grid, search=2, seeds=(1,), settings={"steps": 100}), make_storage(tmp_path))
+    (checked,) = tasks_of(plan_of(2), make_storage(tmp_path))
+    grid: Grid = {"env_kwargs": ({"size": 1}, {"size": 2})}  # the only setting whose values are objects
+    task = replace(checked, plan=replace(checked.plan, grid=grid))
     write_table(task, [(1.0, {"env_kwargs": {"size": 2}})])
     (row,) = csv.DictReader(task.table.open())
     assert json.loads(row["env_kwargs"]) == {"size": 2}
