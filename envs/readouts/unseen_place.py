@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from envs.faults.errors import EnvFault
@@ -54,6 +53,8 @@ def differ(one: Any, other: Any) -> bool:
 
 def _observed(env: SafeEnv, seed: int, places: list[int], by: float) -> tuple[Any, np.ndarray]:
     """What is observed after a step of the robot that was moved, and the readouts then."""
+    import mujoco
+
     env.reset(seed=seed)
     physics = find_physics(env)
     assert physics is not None, "it had physics before"

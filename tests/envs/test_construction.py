@@ -105,7 +105,8 @@ def test_importing_envs_is_light_and_registers_the_environments() -> None:
 
 @pytest.mark.slow
 def test_mujoco_is_not_imported_before_its_opengl_is_chosen() -> None:
-    modules = "envs.construction, joule.environment, joule.storage.loading"
+    joule = ["environment", "storage.loading", "trained", "training.session", "training.env_check"]
+    modules = ", ".join(["envs.construction", *(f"joule.{name}" for name in joule)])
     script = f"import sys, {modules}; sys.exit('mujoco' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2]).returncode == 0
 
