@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -124,8 +125,8 @@ class Baseline(SavesRuns):
         self._turn = threading.RLock()
         """Held for an action, and for a decision of learning: the library's policy keeps the distribution of its
         last call, which a call from another thread would replace."""
-        self._waiting = 0
-        """Threads that wait for an action."""
+        self._acting: deque[None] = deque()
+        """An entry for each thread that acts, or waits to; unlike a number, it needs no lock of its own."""
 
     # Policy
 
@@ -147,10 +148,12 @@ class Baseline(SavesRuns):
         rows: Any = map_parts(lambda part: part[0], batch) if single else batch
         if self.normalizer is not None:
             rows = self.normalizer.normalize_obs(rows)
-        self._waiting += 1
-        with self._turn, self._watching_weights():
-            self._waiting -= 1
-            action, _ = self.model.predict(rows, deterministic=deterministic)
+        self._acting.append(None)
+        try:
+            with self._turn, self._watching_weights():
+                action, _ = self.model.predict(rows, deterministic=deterministic)
+        finally:
+            self._acting.pop()
         return action, state
 
     # Training
@@ -198,10 +201,8 @@ class Baseline(SavesRuns):
                 while self.frames < until:
                     with self._turn, learning_step(self), self._watching_weights():
                         self._step(callback)
-                    if self._waiting:
-                        time.sleep(
-                            TURN_SECONDS
-                        )  # a lock is not fair: who has just let it go would take it again
+                    if self._acting:  # a lock is not fair: who has just let it go would take it again
+                        time.sleep(TURN_SECONDS)
                     if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
             finally:
