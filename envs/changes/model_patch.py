@@ -130,7 +130,7 @@ class ModelPatch:
         self.undo()
         if perturbations:
             owner = _OWNERS.get(id(self.model))
-            if owner is not None and owner is not self and owner._original:
+            if owner is not None and owner._original:
                 raise EnvError(
                     f"perturbation {perturbations[0].quoted}: another environment has the same MjModel, and has "
                     "changed it; give each environment its own, as copy.copy(model) makes one"

@@ -11,14 +11,11 @@ from agent.errors import ConfigError
 from envs.registry import checked_id, complete_id
 from joule.datasets import minari_dataset, swm_recording
 from joule.model_file import with_model_file
-from joule.settings import ENV_SETTINGS
+from joule.settings import ENV_SETTINGS, OBSERVED
 from joule.storage.links import RUN_FILE
 from joule.storage.run_folder import Run
 from joule.storage.run_paths import located
 from joule.storage.shipped import folder_of
-
-_OBSERVED = ("obs", "obs_size", "obs_camera", "obs_frames")
-"""Settings that say what an observation is: those of recorded ones do not change."""
 
 
 def is_minari(source: str) -> bool:
@@ -84,7 +81,7 @@ def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) ->
         env = given.get("env", run.config.env)
         same = run.config.env in (env, env if env == NO_ENV else complete_id(checked_id(env)))
         _check_observed(source, run.config, given)
-        names = ENV_SETTINGS if same else _OBSERVED
+        names = ENV_SETTINGS if same else OBSERVED
         known = {"env": run.config.env} | {name: getattr(run.config, name) for name in names}
         return known | dict(given)
     else:
@@ -96,7 +93,7 @@ def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) ->
 
 def _check_observed(source: str, recorded: Config, given: Mapping[str, Any]) -> None:
     """Raises ConfigError where a run is to observe otherwise than its data do."""
-    for name in _OBSERVED:
+    for name in OBSERVED:
         has = getattr(recorded, name)
         if given.get(name, has) != has:
             raise ConfigError(

@@ -34,6 +34,8 @@ SEARCH = "search"
 """The folder in the storage."""
 UTD = "learning.utd"
 """A fraction of agents with a world model, and a whole number of the others."""
+_OTHER_TASKS = tuple(name for name in TASK_SETTINGS if name != "action_repeat")
+"""Settings with which returns are of another task: an action repeat changes how it is done."""
 
 
 @dataclass(frozen=True)
@@ -189,10 +191,6 @@ def tasks_of(plan: Plan, storage: Path) -> list[Task]:
                 raise ConfigError(f"--grid: {error}")
         _check_scored(task)
     return tasks
-
-
-_OTHER_TASKS = tuple(name for name in TASK_SETTINGS if name != "action_repeat")
-"""Settings with which returns are of another task: an action repeat changes how it is done."""
 
 
 def _check_scored(task: Task) -> None:
