@@ -35,7 +35,7 @@ MOST_ENTRIES, MOST_FOR_HINT = 200_000, 20_000
 
 MODEL_FOLDER = MODEL_ENV.replace("/", "-")
 """The folder of results of model files that are named by a keyword argument, and not in place of an id."""
-INIT_FROM = "--init-from"
+_INIT_FROM = "--init-from"
 """The option of a run that begins with another run's agent."""
 _KIND_SETTINGS = ("planner.settings.", "regularizer.settings.")
 
@@ -75,7 +75,7 @@ def read_run(folder: Path | str) -> Run:
             settings |= _history(folder, command)
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(
-            f"{folder} has a config.json, run.json or command.txt that cannot be read: {why(error)}"
+            f"{folder} has a config.json, run.json, command.txt or changes.csv that cannot be read: {why(error)}"
         ) from None
     return replace(run, source=folder, command=command, settings=settings, env_spec=env_spec)
 
@@ -88,13 +88,21 @@ def _history(folder: Path, command: str) -> dict[str, Any]:
         ValueError: for a table of changes that is none.
     """
     found = {}
-    words = shlex.split(command.partition("\n")[0]) if INIT_FROM in command else []
-    if INIT_FROM in words[:-1]:
-        found["init_from"] = words[words.index(INIT_FROM) + 1]
+    words = _words(command.partition("\n")[0])
+    if _INIT_FROM in words[:-1]:
+        found["init_from"] = words[words.index(_INIT_FROM) + 1]
     changes = [(at, name) for at, name in changed_settings(folder / CHANGES) if name not in NEITHER]
     if changes:
         found[CHANGED] = ", ".join(f"{name}@{at}" for at, name in changes)
     return found
+
+
+def _words(command: str) -> list[str]:
+    """The words of a line for a shell; none of one that no shell takes, which is for people to read alone."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []
 
 
 def read_tree(folder: Path | str) -> list[Run]:

@@ -8,7 +8,7 @@ from joule.report.evaluations import Run
 from joule.report.labels import CHANGED
 
 WITH_REPLAY = ("sac", "td3", "tqc", "crossq", "sac_her")
-"""Baselines that begin with random actions, for a share of the budget."""
+"""Baselines that begin with random actions, for a share of the budget: those of `joule.baselines.settings`."""
 
 
 def notes_on_settings(runs: Sequence[Run]) -> list[str]:

@@ -41,7 +41,10 @@ def _rows(path: Path) -> list[tuple[int, str, str, str]]:
         text = read_plain(path, JSON_BYTES).decode()
     except FileNotFoundError:
         return []
-    rows = list(csv.reader(io.StringIO(text)))
+    try:
+        rows = list(csv.reader(io.StringIO(text)))
+    except csv.Error as error:
+        raise ValueError(f"{path.name}: {error}") from error
     if rows[:1] != [list(COLUMNS)] or any(len(row) != len(COLUMNS) for row in rows):
         raise ValueError(f"{path.name}: is no table of {', '.join(COLUMNS)}")
     return [(int(at), name, before, after) for at, name, before, after in rows[1:]]

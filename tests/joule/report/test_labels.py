@@ -10,9 +10,10 @@ from result_files import write_evaluations, write_run, write_tree
 from agent.configurator.config_json import to_json
 from agent.configurator.dotted_names import flatten, replace
 from agent.configurator.settings import Config
-from joule.report import labels
+from joule.baselines import settings
+from joule.report import labels, run_notes
 from joule.report.evaluations import ResultsError
-from joule.report.results import gather
+from joule.report.results import gather, read_run
 
 
 def test_settings_and_perturbations_are_never_pooled(tmp_path: Path) -> None:
@@ -153,6 +154,8 @@ def test_every_setting_that_labels_treat_apart_exists() -> None:
     sections = {name.split(".")[0] + "." for name in names if "." in name}
     assert sections | {"constraint", "perceive"} == set(labels._WORLD_MODEL)
     assert {"constraint", "perceive"} <= set(names)
+    assert set(labels._OF_ACTORS) <= set(names)
+    assert run_notes.WITH_REPLAY == settings.WITH_REPLAY
 
 
 def test_what_a_run_began_with_and_what_was_changed_in_it_tell_it_apart(tmp_path: Path) -> None:
@@ -167,6 +170,16 @@ def test_what_a_run_began_with_and_what_was_changed_in_it_tell_it_apart(tmp_path
         "joule (changed=learning.utd@150)",
         "joule",
     ]
+
+
+def test_what_others_wrote_into_a_run_ends_in_no_traceback(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", [1.0])
+    (run / "command.txt").write_text("joule train --init-from 'runs/a\n")
+    assert [one.label for one in gather([run])] == ["joule"]
+    for text in ("frames\n", f"frames,setting,before,after\n1,a,{'b' * 200_000},c\n"):
+        (run / "changes.csv").write_text(text)
+        with pytest.raises(ResultsError, match=r"changes\.csv that cannot be read: changes\.csv: "):
+            read_run(run)
 
 
 def test_settings_without_an_effect_tell_nothing_apart(tmp_path: Path) -> None:
