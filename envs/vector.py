@@ -31,6 +31,7 @@ from envs.safe_env import SafeEnv
 from envs.state.snapshot_schema import counters_in
 from envs.wrappers import FRAMES_KEY
 from joule_errors import JouleError
+from joule_errors.remote import cause, failure
 from joule_schema.arrays import under
 
 Mode = Literal["sync", "async"]
@@ -44,6 +45,9 @@ Result = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 
 class ProcessFault(EnvFailure):
     """A fault of an environment that runs in a process of its own; the message is one sentence."""
+
+    answer: Mapping[str, Any] = {}
+    """What `joule_errors.remote.failure` says of it."""
 
 
 class SafeEnvs:
@@ -195,14 +199,17 @@ class SafeEnvs:
 
     def _while_alive(self, call: Callable[[], Any]) -> Any:
         """`call`, where the end of a process is a fault that names the environment."""
+        # Gymnasium prints the traceback of a process before it raises its error, and each % in it is a format.
+        level, gymnasium.logger.min_level = gymnasium.logger.min_level, gymnasium.logger.ERROR + 1
         try:
-            with warnings.catch_warnings():
-                # Gymnasium prints the traceback of a process before it raises its error; the error says enough.
-                warnings.simplefilter("ignore")
-                return call()
+            return call()
         except (EOFError, ConnectionError) as error:
             # A process closes its pipe and its sentinel a moment before its exit code can be read.
             raise ProcessFault(f"{self._name}: the process of {self._ended()} ended during a call") from error
+        except ProcessFault as fault:  # around the one that was sent
+            raise fault from cause(getattr(fault.args[0], "answer", {}))
+        finally:
+            gymnasium.logger.min_level = level
 
     def _ended(self) -> str:
         """Which processes have ended, in words."""
@@ -369,7 +376,9 @@ class _Reporting(gymnasium.Wrapper[Any, Any, Any, Any]):
         try:
             return call()
         except EnvFault as fault:
-            raise ProcessFault(str(fault)) from None
+            told = ProcessFault(str(fault))
+            told.answer = failure(fault)
+            raise told from None
 
 
 def _info_of(infos: Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from joule.actors.chunk_messages import CHUNK, RESTORE, SNAPSHOT, chunk_of
 from joule.actors.snapshot_schema import actor_values, ended_values
 from joule.actors.transport import ActorFailure, ActorLost, Message, Transport
 from joule.storage.env_spec import spec_to_json
+from joule_errors.remote import cause
 from joule_schema.arrays import under
 
 IN_FLIGHT = 2
@@ -218,7 +219,7 @@ class ActorPool:
     def _check(self, place: Place, message: Message) -> None:
         if "failed" in message[0]:
             self._end(place)
-            raise ActorFailure(f"actor {place.number}: {message[0]['failed']}")
+            raise ActorFailure(f"actor {place.number}: {message[0]['failed']}") from cause(message[0])
 
     def _taken(self, place: Place, message: Message) -> Chunk:
         place.in_flight.popleft()

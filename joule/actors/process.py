@@ -5,6 +5,7 @@ from __future__ import annotations
 from joule.actors.worker import Worker
 from joule.answering_process import answers, arriving
 from joule.messages import send
+from joule_errors.remote import failure
 
 
 def serve() -> None:
@@ -14,7 +15,7 @@ def serve() -> None:
     try:
         worker = Worker(settings)
     except Exception as error:  # noqa: BLE001  the learning process says what failed
-        send(results, {"failed": str(error) or type(error).__name__})
+        send(results, failure(error))
         return
     send(results, {})
     while True:

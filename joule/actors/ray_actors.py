@@ -11,6 +11,7 @@ import numpy as np
 from joule.actors.transport import ActorFailure, ActorLost, Message
 from joule.actors.worker import Worker
 from joule.ray_cluster import lines_of, missing_module
+from joule_errors.remote import failure
 
 
 class _OnNode:
@@ -18,15 +19,15 @@ class _OnNode:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._worker: Worker | None = None
-        self._refusal = ""
+        self._refusal: dict[str, Any] = {}
         try:
             self._worker = Worker(values)
         except Exception as error:  # noqa: BLE001  the learning process says what failed
-            self._refusal = str(error) or type(error).__name__
+            self._refusal = failure(error)
 
     def prepared(self) -> Message:
         """The first answer."""
-        return ({"failed": self._refusal} if self._worker is None else {}), {}
+        return self._refusal, {}
 
     def answer(self, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Message:
         """See `Worker`."""

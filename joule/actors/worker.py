@@ -19,6 +19,7 @@ from joule.actors.transport import Message
 from joule.environment import make_env
 from joule.memory_budget import check_budget
 from joule.storage.env_spec import spec_from_json
+from joule_errors.remote import failure
 from joule_schema.arrays import under
 
 
@@ -59,7 +60,7 @@ class Worker:
                 case _:
                     return {"exact": self._restore(values, arrays)}, {}
         except Exception as error:  # noqa: BLE001  the learning process says what failed
-            return {"failed": str(error) or type(error).__name__}, {}
+            return failure(error), {}
 
     def _snapshot(self) -> Message:
         agent, meta = self.collector.state_dict()

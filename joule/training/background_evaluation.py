@@ -23,6 +23,7 @@ from joule.storage.env_spec import spec_to_json
 from joule.storage.files import why
 from joule.training.evaluation_rows import Moment, Recorded
 from joule_errors import Stopped
+from joule_errors.remote import cause
 
 CLOSE_SECONDS = 10.0
 """For the process to end by itself."""
@@ -144,7 +145,7 @@ class BackgroundEvaluation:
             raise self._ended()
         values, _ = message
         if "failed" in values:
-            raise self._stopped(f": {values['failed']}")
+            raise self._stopped(f": {values['failed']}") from cause(values)
         return values
 
     def _ended(self) -> EvaluationStopped:

@@ -15,6 +15,7 @@ from joule.messages import send
 from joule.storage.env_spec import spec_from_json
 from joule.training.evaluation import evaluator_of
 from joule.training.evaluation_rows import recorded
+from joule_errors.remote import failure
 
 
 def serve() -> None:
@@ -24,7 +25,7 @@ def serve() -> None:
     try:
         evaluating = _Evaluating(settings)
     except Exception as error:  # noqa: BLE001  the training process says what failed
-        send(results, {"failed": str(error) or type(error).__name__})
+        send(results, failure(error))
         return
     send(results, {})
     while True:
@@ -33,7 +34,7 @@ def serve() -> None:
             act_as(evaluating.agent.modules, arrays, counts)
             found = evaluating.results(counts["frames"])
         except Exception as error:  # noqa: BLE001
-            found = {"failed": str(error) or type(error).__name__}
+            found = failure(error)
         send(results, found)
 
 

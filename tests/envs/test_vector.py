@@ -125,8 +125,9 @@ def test_an_environment_that_would_end_its_process_is_one_sentence() -> None:
 def test_a_fault_in_a_process_is_one_sentence_and_its_end_is_named() -> None:
     several = counters(2, "async", fault="raise", break_at=2)
     several.reset({0: 1, 1: 2})
-    with pytest.raises(ProcessFault, match="failed at episode 0"):
+    with pytest.raises(ProcessFault, match=r"failed at episode 0, .* 100 % on fire") as caught:
         step_often(several, 4)
+    assert "counter_env.py" in str(caught.value.__cause__), "where it was raised, in that process"
     several.close()
     several = counters(2, "async")
     several.reset({0: 1, 1: 2})

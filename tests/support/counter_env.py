@@ -90,7 +90,7 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
             "end": (observation, reward, "no", truncated, info),
         }
         if self.fault == "raise":
-            raise OSError("the motor is on fire")
+            raise OSError("the motor is 100 % on fire")
         return returned[self.fault or ""]
 
 

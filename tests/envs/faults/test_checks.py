@@ -48,7 +48,7 @@ def data_of(env: envs.SafeEnv) -> Any:
         ("inf reward", "non-finite reward"),
         ("huge reward", "the reward -1e+39 is beyond"),
         ("end", "must be bool"),
-        ("raise", "the motor is on fire"),
+        ("raise", "the motor is 100 % on fire"),
     ],
 )
 @pytest.mark.parametrize("break_at", [1, 5, 10])

@@ -191,8 +191,9 @@ def test_an_environment_that_fails_ends_the_run_with_its_sentence(
     agent, transport = acted()
     agent.learn(40)
     monkeypatch.setattr(transport.started[1].worker.collector, "env", None)
-    with pytest.raises(ActorFailure, match="actor 1: 'NoneType'"):
+    with pytest.raises(ActorFailure, match="actor 1: 'NoneType'") as caught:
         agent.learn(60)
+    assert "collector.py" in str(caught.value.__cause__), "where it was raised, in the actor"
     agent.begin_episode()
     assert agent.learn(60).decisions >= 100, "it goes on with new actors"
 
