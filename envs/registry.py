@@ -29,6 +29,7 @@ from joule_errors import Advice
 from joule_errors.extras import install_command
 from joule_schema.env_id import module_of
 from joule_schema.model_file import MODEL_ENV, is_model_file
+from joule_schema.own_modules import look_here
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _NAME = re.compile(r"([\w-]+/)?[\w.-]*\w(-v\d+)?")
@@ -108,7 +109,7 @@ def checked_id(env: str) -> str:
     prefix, name = _parts(env)
     if prefix and prefix != "dmc":
         top = prefix.partition(".")[0]
-        _look_here()
+        look_here()
         if top not in sys.modules and importlib.util.find_spec(top) is None:
             raise _no_module(prefix, top, env)
         return env
@@ -288,7 +289,7 @@ def import_module_of(env: str) -> None:
 
 def _import(module: str, env: str) -> ModuleType:
     """Imports the user's module, from the working directory too, as `python file.py` does. Raises EnvError."""
-    _look_here()
+    look_here()
     try:
         return call(importlib.import_module, module)
     except ModuleNotFoundError as error:
@@ -299,13 +300,6 @@ def _import(module: str, env: str) -> ModuleType:
         ) from error
     except Exception as error:
         raise EnvError(f"{env}: importing {module!r} {described(error)}") from error
-
-
-def _look_here() -> None:
-    """Has modules found in the working directory too."""
-    here = os.getcwd()
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
 
 
 def _no_module(module: str, missing: str, env: str) -> EnvError:

@@ -5,15 +5,16 @@ import typing
 from importlib import import_module
 from typing import Any
 
+from joule_schema.own_modules import look_here
 from planners.base import Bound, Planner, SettingError
-from planners.kinds import KINDS
+from planners.kinds import KINDS, home_of
 
 
 def settings(kind: str) -> type:
     """The frozen dataclass of the settings that a kind of planner has.
 
     Raises:
-        SettingError: for an unknown kind, with the nearest one.
+        SettingError: for an unknown kind, with the nearest one, and for a module or a class that does not exist.
     """
     return _found(kind, "Settings")
 
@@ -22,7 +23,7 @@ def make(kind: str, *, horizon: int, low: Bound, high: Bound, batch: int = 1, **
     """A planner for `batch` environments at once, over `horizon` decisions in the box [low, high].
 
     Args:
-        kind: one of `planners.kinds.KINDS`.
+        kind: one of `planners.kinds.KINDS`, or `module:Class` for a planner of your own.
         horizon: number of decisions planned ahead.
         low: lower bounds of the action, a tensor [act] or one number. A tensor fixes the planner's dtype and
             device.
@@ -55,6 +56,7 @@ def _found(kind: str, suffix: str = "") -> type:
         SettingError: for an unknown kind, and for a module or a class of it that does not exist.
     """
     module, name = _module_and_class(kind)
+    look_here()
     try:
         home = import_module(module)
     except ModuleNotFoundError as error:
@@ -69,9 +71,12 @@ def _found(kind: str, suffix: str = "") -> type:
 
 def _module_and_class(kind: str) -> tuple[str, str]:
     """Names of the module and of the class of a kind. Raises SettingError for an unknown one."""
-    if kind not in KINDS:
+    home = home_of(kind)
+    if home is None:
         near = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.3)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise SettingError(f"planner kind: found {kind!r}, expected one of {', '.join(KINDS)}{hint}")
-    module, _, name = KINDS[kind].partition(":")
+        raise SettingError(
+            f"planner kind: found {kind!r}, expected one of {', '.join(KINDS)}, or module:Class{hint}"
+        )
+    module, _, name = home.partition(":")
     return module, name

@@ -33,8 +33,12 @@ def _with_floats(node: Any) -> dict[str, Any]:
     return plain
 
 
-def from_json(plain: dict[str, Any]) -> Config:
-    """A validated Config from `to_json`'s form. Raises ConfigError naming the field at fault."""
+def from_json(plain: dict[str, Any], *, elsewhere: bool = False) -> Config:
+    """A validated Config from `to_json`'s form; `elsewhere` as for `validate`.
+
+    Raises:
+        ConfigError: naming the field at fault.
+    """
     if not isinstance(plain, dict):
         raise ConfigError("config: expected an object of settings")
     flat: dict[str, Any] = {}
@@ -54,4 +58,4 @@ def from_json(plain: dict[str, Any]) -> Config:
         del flat["cost.uncertainty"]
     if "pixels" not in str(flat.get("obs")):  # earlier versions did not look at it then
         flat.pop("obs_camera", None)
-    return validate(replace(Config(), {**BEFORE_THEY_EXISTED, **flat}))
+    return validate(replace(Config(), {**BEFORE_THEY_EXISTED, **flat}), elsewhere=elsewhere)

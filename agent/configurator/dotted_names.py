@@ -34,9 +34,18 @@ def nearest_setting(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def known_names() -> list[str]:
-    """Every dotted name that a setting can have, those of all kinds of planners and regularisers included."""
-    own = [f"{section}.{name}" for section in KIND_SECTIONS for name in kinds.all_settings(section)]
+def known_names(named: Mapping[str, str] | None = None) -> list[str]:
+    """Every dotted name that a setting can have, those of all kinds of planners and regularisers included.
+
+    Args:
+        named: section -> the kind that is chosen, which may be in a file of the user's own.
+    """
+    chosen = named or {}
+    own = [
+        f"{section}.{name}"
+        for section in KIND_SECTIONS
+        for name in kinds.all_settings(section, chosen.get(section, ""))
+    ]
     return list(dict.fromkeys([*flatten(Config()), *own]))
 
 
@@ -50,9 +59,12 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
         ConfigError: for a name that is not a setting, with the nearest one.
     """
     tree: dict[str, Any] = {}
-    known = known_names()
+    named = {one: changes.get(f"{one}.kind", getattr(config, one).kind) for one in KIND_SECTIONS}
+    known = known_names({section: kind for section, kind in named.items() if isinstance(kind, str)})
     for name, value in changes.items():
-        if name not in known:
+        section = name.rpartition(".")[0]
+        # What a kind that is not here has of its own, only its class knows; `validate` refuses the kind.
+        if name not in known and (section not in named or kinds.is_here(section, named[section])):
             raise ConfigError(f"unknown setting {name}{nearest_setting(name, known)}")
         head, _, leaf = name.rpartition(".")
         tree.setdefault(head, {})[leaf] = _plain(value)
@@ -105,7 +117,8 @@ def drop_foreign_settings(config: Config, given: Mapping[str, Any]) -> tuple[Con
         has = kinds.settings_of(section, node.kind)
         foreign = [n for n in node.settings if n not in has and f"{section}.{n}" not in given]
         if foreign and f"{section}.kind" in given:
-            config = replace(config, {f"{section}.{name}": None for name in foreign})
+            kept = {name: value for name, value in node.settings.items() if name not in foreign}
+            config = dataclasses.replace(config, **{section: dataclasses.replace(node, settings=kept)})
             dropped += [f"{section}.{name}" for name in foreign]
     return config, dropped
 

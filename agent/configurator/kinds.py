@@ -11,16 +11,16 @@ from __future__ import annotations
 import ast
 import difflib
 import functools
-import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import planners
 from agent.configurator.settings import KIND_SECTIONS
 from agent.errors import ConfigError
 from joule_errors.words import unfit
+from joule_schema.own_modules import names_class, source_of
+from planners.kinds import home_of as home_of_planner
 
 REGULARIZERS: dict[str, str] = {
     "simnorm": "agent.perception.regularizers:SimNorm",
@@ -68,6 +68,30 @@ def table(section: str) -> dict[str, str]:
     return planners.KINDS if section == "planner" else REGULARIZERS
 
 
+def home_of(section: str, kind: str) -> str | None:
+    """The module and class of a kind; None for one that this program does not know.
+
+    Args:
+        section: `planner` or `regularizer`.
+        kind: a name in the `table`, or `module:Class` for a class in a file of the user's own.
+    """
+    if section == "planner":
+        return home_of_planner(kind)
+    return REGULARIZERS.get(kind) or (kind if names_class(kind) else None)
+
+
+def is_here(section: str, kind: str) -> bool:
+    """Whether a kind is known, and its module found: a run of another program may name one that is not."""
+    home = home_of(section, kind)
+    if not isinstance(home, str):
+        return home is not None or kind == NO_PLANNER
+    try:
+        source_of(home.partition(":")[0])
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
 def tables() -> dict[str, dict[str, str]]:
     """Section -> kind -> module and class, for `add` in another process that has the same run."""
     return {section: dict(table(section)) for section in KIND_SECTIONS}
@@ -93,10 +117,11 @@ def settings_of(section: str, kind: str) -> dict[str, Setting]:
         raise ConfigError(
             f"{section}.kind: found {kind!r:.80}; give a text such as {next(iter(table(section)))}"
         )
-    home = table(section).get(kind)
+    home = home_of(section, kind)
     if home is None:
         return {}
     where = "planners.KINDS" if section == "planner" else "REGULARIZERS"
+    where = f"{section}.kind" if kind == home else where
     if not isinstance(home, str) or home.startswith("__main__:"):
         raise ConfigError(
             f"{where}: {kind} is named {home!r:.80}; name a class in a file of its own, such as my_module:MyClass"
@@ -107,10 +132,10 @@ def settings_of(section: str, kind: str) -> dict[str, Setting]:
         return {}
 
 
-def all_settings(section: str) -> dict[str, list[tuple[str, Setting]]]:
-    """Name -> the kinds that have a setting of this name, each with its own."""
+def all_settings(section: str, named: str = "") -> dict[str, list[tuple[str, Setting]]]:
+    """Name -> the kinds that have a setting of this name, each with its own: those of the `table`, and `named`."""
     found: dict[str, list[tuple[str, Setting]]] = {}
-    for kind in table(section):
+    for kind in dict.fromkeys([*table(section), *([named] if named else [])]):
         for name, setting in settings_of(section, kind).items():
             found.setdefault(name, []).append((kind, setting))
     return found
@@ -140,7 +165,7 @@ def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         where = f"{section}.{name}"
         if name not in has:
-            _check_module(where, section, kind)
+            check_module(where, section, kind)
             near = difflib.get_close_matches(name, has, n=1, cutoff=0.5)
             others = [other for other, _ in all_settings(section).get(name, ())]
             if others:
@@ -153,28 +178,31 @@ def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
         has[name].check(where, value)
 
 
-def _check_module(where: str, section: str, kind: str) -> None:
-    """Raises ConfigError for a kind whose module is not there."""
-    home = table(section).get(kind)
-    if home is None:
-        return
-    try:
-        _read(home)
-    except ModuleNotFoundError:
-        module = home.partition(":")[0]
-        raise ConfigError(f"{where}: {section} {kind} is {home}, and there is no module {module}") from None
+def check_module(where: str, section: str, kind: str) -> None:
+    """Raises ConfigError, which begins with `where`, for a kind whose module is not there."""
+    if (home := home_of(section, kind)) is not None and not is_here(section, kind):
+        which = "" if kind == home else f"{section} {kind} is {home}, and "
+        module, _, name = home.partition(":")
+        hint = f"; write {module.removesuffix('.py')}:{name}" if module.endswith(".py") else ""
+        raise ConfigError(f"{where}: {which}there is no module {module}{hint}")
 
 
 @functools.cache
 def _read(home: str) -> dict[str, Setting]:
-    """Raises ModuleNotFoundError where there is no such module now; a later `sys.path` may have it."""
+    """The settings that a class has by its source.
+
+    Raises:
+        ModuleNotFoundError: where there is no such module now; a later `sys.path` may have it.
+        ConfigError: where it cannot be read.
+    """
     module, _, name = home.partition(":")
-    found = importlib.util.find_spec(module)
-    if found is None:
-        raise ModuleNotFoundError(module)
-    if found.origin is None:
+    source = source_of(module)
+    if source is None:
         return {}
-    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{home}: {source} cannot be read: {error}") from error
     classes = {node.name: node for node in ast.iter_child_nodes(tree) if isinstance(node, ast.ClassDef)}
     node = classes.get(f"{name}Settings", classes.get(name))
     return {} if node is None else {setting.name: setting for setting in _fields(node)}

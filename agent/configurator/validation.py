@@ -200,17 +200,20 @@ def _check_side_by_side(config: Config) -> None:
         )
 
 
-def _check_kinds(config: Config) -> None:
+def _check_kinds(config: Config, elsewhere: bool) -> None:
     """Raises ConfigError for an unknown kind of planner or regulariser, and for a setting that it does not have."""
     for section in KIND_SECTIONS:
         node = getattr(config, section)
+        if elsewhere and not kinds.is_here(section, node.kind):
+            continue
         known = [*kinds.table(section), *([kinds.NO_PLANNER] if section == "planner" else [])]
-        if node.kind not in known:
+        if node.kind not in known and kinds.home_of(section, node.kind) is None:
             near = difflib.get_close_matches(node.kind, known, n=1, cutoff=0.3)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(
-                f"{section}.kind: found {node.kind!r}, expected one of {', '.join(known)}{hint}"
+                f"{section}.kind: found {node.kind!r}, expected one of {', '.join(known)}, or module:Class{hint}"
             )
+        kinds.check_module(f"{section}.kind", section, node.kind)
         kinds.check_settings(section, node.kind, node.settings)
 
 
@@ -233,8 +236,11 @@ def _check_sizes(config: Config) -> None:
         check_horizon(planner.horizon_decisions, config.most_decisions, config.env)
 
 
-def validate(config: Config) -> Config:
+def validate(config: Config, *, elsewhere: bool = False) -> Config:
     """Returns `config` when every field has its type and lies in its range, and the fields agree.
+
+    `elsewhere` accepts a kind of planner or regulariser that this program does not know, with any settings: a run
+    of another program can be read, and can act with another planner.
 
     Raises ConfigError with one sentence naming the field, what was found, and what is allowed.
     """
@@ -254,7 +260,7 @@ def validate(config: Config) -> Config:
         check_env_kwargs(config.env_kwargs)
     except SchemaError as error:
         raise ConfigError(str(error)) from None
-    _check_kinds(config)
+    _check_kinds(config, elsewhere)
     _check_sizes(config)
     device = config.device
     if not re.fullmatch(r"cpu|cuda|auto|cuda:(0|[1-9][0-9]?)", device):

@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agent.configurator.kinds import REGULARIZERS
+from agent.configurator.kinds import REGULARIZERS, home_of
+from agent.errors import ConfigError
+from joule_schema.own_modules import look_here
 from planners.base import setting
 
 
@@ -231,14 +233,20 @@ def make(kind: str, settings: Mapping[str, Any] | None = None) -> Regularizer:
     """The regulariser of a kind, with its own settings.
 
     Args:
-        kind: one of `agent.configurator.kinds.REGULARIZERS`.
+        kind: one of `agent.configurator.kinds.REGULARIZERS`, or `module:Class` for one of your own.
         settings: the kind's own settings that differ from its defaults.
 
     Raises:
         ValueError: for an unknown kind.
+        ConfigError: for a class that its module does not have.
     """
-    if kind not in REGULARIZERS:
+    home = home_of("regularizer", kind)
+    if home is None:
         raise ValueError(f"regularizer: {kind!r} is none of {', '.join(REGULARIZERS)}")
-    module, _, name = REGULARIZERS[kind].partition(":")
-    made: Regularizer = getattr(import_module(module), name)(**(settings or {}))
+    module, _, name = home.partition(":")
+    look_here()
+    found = getattr(import_module(module), name, None)
+    if found is None:
+        raise ConfigError(f"regularizer.kind: module {module} has no class {name}")
+    made: Regularizer = found(**(settings or {}))
     return made

@@ -24,6 +24,7 @@ from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
 from agent.errors import ConfigError
 from joule.cli.parser import Parser, json_object, number, whole_number
 from joule.goals.plan import OF_GOALS
+from joule_schema.own_modules import names_class
 
 _TYPES: dict[type, tuple[typing.Callable[[str], Any], str]] = {
     int: (whole_number, "N"),
@@ -66,15 +67,33 @@ def add_settings(
         if dataclasses.is_dataclass(default):
             sections.append((item.name, type(default), default))
             continue
-        hint = hints[item.name]
         if section in KIND_SECTIONS and item.name == "kind":
-            none = [kinds.NO_PLANNER] if section == "planner" else []
-            hint = Literal[(*kinds.table(section), *none)]  # type: ignore[valid-type]
-        add_setting(group, prefix + item.name, hint, default, helps.get(item.name, ""))
+            add_kind(group, section, default, helps[item.name])
+            continue
+        add_setting(group, prefix + item.name, hints[item.name], default, helps.get(item.name, ""))
     if section in KIND_SECTIONS:
         add_kind_settings(group, section, kind_in(arguments, section))
     for name, of_section, default in sections:
         add_settings(parser, of_section, default, f"{prefix}{name}.", without=without, arguments=arguments)
+
+
+class _Kinds(tuple[str, ...]):
+    """The kinds that argparse lists. It accepts `module:Class` too."""
+
+    def __contains__(self, kind: object) -> bool:
+        return super().__contains__(kind) or (isinstance(kind, str) and names_class(kind))
+
+
+def add_kind(group: Any, section: str, default: str, text: str) -> None:
+    """Adds the option that names the planner or the regulariser; arguments as for `add_setting`."""
+    none = [kinds.NO_PLANNER] if section == "planner" else []
+    group.add_argument(
+        f"--{section}.kind",
+        choices=_Kinds([*kinds.table(section), *none]),
+        dest=f"{section}.kind",
+        default=argparse.SUPPRESS,
+        help=f"{text} module:Class names one in a file of your own. (default: {default})",
+    )
 
 
 def add_setting(group: Any, name: str, hint: Any, default: Any, text: str) -> None:
@@ -143,7 +162,7 @@ def kind_in(arguments: Sequence[str], section: str) -> str:
 
 def add_kind_settings(group: Any, section: str, kind: str) -> None:
     """Adds the own settings of all kinds of a section; the help shows those of `kind` alone."""
-    for name, of_kinds in kinds.all_settings(section).items():
+    for name, of_kinds in kinds.all_settings(section, kind).items():
         own = dict(of_kinds).get(kind)
         setting = own or of_kinds[0][1]
         text = f"{setting.text} (of {kind}; default: {setting.default})" if own else argparse.SUPPRESS
@@ -169,6 +188,7 @@ def field_help(node: type) -> dict[str, str]:
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Dotted name -> value of those options that are settings and were given."""
-    known = {*known_names(), *OF_GOALS}
+    named = {section: vars(options).get(f"{section}.kind", "") for section in KIND_SECTIONS}
+    known = {*known_names(named), *OF_GOALS}
     given = {name: value for name, value in vars(options).items() if name in known}
     return given | {name: tuple(given[name]) for name in LISTS if name in given}

@@ -82,7 +82,7 @@ def pull(repo: str, out: str | os.PathLike[str] | None = None, *, revision: str 
     from joule.storage.trust import flags_needed
 
     pulled = pull_run(hub, repo, revision, folder)
-    flags = flags_needed(pulled.config.env, pulled.config.env_kwargs)
+    flags = flags_needed(pulled.config)
     values = {
         "commit": pulled.commit,
         "hash": pulled.hash,
@@ -103,11 +103,10 @@ def _text(pulled: Pulled, flags: Sequence[str]) -> str:
         f"{config.agent} in {config.env}, {values['frames']:,} {config.unit}.{said}",
         f"{len(values['files'])} files verified, nothing executed; SHA-256 of the agent {pulled.hash}",
     ]
-    if modules := modules_named(config.env):
-        lines.append(
-            f"its environment {config.env} is in the module {modules[0]}, which was not imported; if you trust it, "
-            f"commands need {' '.join(flags)}"
-        )
+    if modules := modules_named(config):
+        said = ", and ".join(f"its {what} is in the module {module}" for module, what in modules.items())
+        which, them = ("which was not", "it") if len(modules) == 1 else ("and they were not", "them")
+        lines.append(f"{said}, {which} imported; if you trust {them}, commands need {' '.join(flags)}")
     elif flags:
         lines.append(
             f"its environment gets keyword arguments; if you trust them, commands need {' '.join(flags)}"

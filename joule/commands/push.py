@@ -159,7 +159,7 @@ def push(
     assert target is not None, "one of the two was given"
     write_shared(target, files)
     if agent.config.env != NO_ENV:
-        flags = flags_needed(agent.config.env, agent.config.env_kwargs)
+        flags = flags_needed(agent.config)
         lines.append(f"film it: {shell_line(command_words('render', [str(target), *flags]))}")
     lines.append(str(target))
     return Record(record, "\n".join(lines), (target,))

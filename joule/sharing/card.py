@@ -12,12 +12,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agent.configurator.config_json import from_json
 from agent.configurator.settings import GOAL_CONDITIONED, NO_ENV, unit_of
 from joule.escaping import markdown
 from joule.report.amounts import count
 from joule.storage.run_entries import CURVE
 from joule.storage.trust import flags_needed, modules_named
 from joule_errors.printable import printable
+from joule_schema.own_modules import names_class
 
 _LIBRARIES = ("joule", "python", "torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib")
 _NEWEST = 10
@@ -196,15 +198,21 @@ def _use(values: Mapping[str, Any], repo: str, address: str, revision: str) -> s
         if address
         else ["# in the folder of this file"]
     )
-    env, env_kwargs = str(values["env"]), values["settings"].get("env_kwargs", {})
-    flags = [printable(flag) for flag in flags_needed(env, env_kwargs)]
-    trust = [f"trust_modules=[{json.dumps(printable(module))}]" for module in modules_named(env)]
-    trust += ["trust_env_kwargs=True"] if env_kwargs else []
-    if env != NO_ENV:
+    config = from_json({**values["settings"], "env": values["env"]}, elsewhere=True)
+    flags = [printable(flag) for flag in flags_needed(config)]
+    modules = [printable(module) for module in modules_named(config)]
+    trust = [f"trust_modules={json.dumps(modules)}"] if modules else []
+    trust += ["trust_env_kwargs=True"] if config.env_kwargs else []
+    if config.env != NO_ENV:
         lines.append(" ".join([f"joule render {path}", *flags]))
     text = _code("\n".join(lines))
     if flags:
-        text += "\n\nThe options say that you trust the environment of this run"
+        own = (
+            "code"
+            if names_class(config.planner.kind) or names_class(config.regularizer.kind)
+            else "environment"
+        )
+        text += f"\n\nThe options say that you trust the {own} of this run"
         text += "; `joule pull` imports nothing." if repo else "."
     arguments = ", ".join([f'"{path}"', *trust])
     return f"{text}\n\nIn Python:\n\n" + _code(f"import joule\n\nagent = joule.load({arguments})", "python")

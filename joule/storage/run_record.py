@@ -96,7 +96,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
     if _OLD_SECTION in settings:
         raise RunError(f"{folder}: {OLDER}")
     try:
-        config = from_json(settings)
+        config = from_json(settings, elsewhere=True)
     except ConfigError as error:
         raise RunError(f"{folder / CONFIG}: {error}") from error
     return record, config

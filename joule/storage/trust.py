@@ -1,9 +1,10 @@
 """What a run may do on this machine: whether this user made it, or says that it is trusted.
 
 A run folder is data, and may come from another person. Three of its settings are more than that: a module that
-its environment imports and the program has not yet, the keyword arguments of its environment (they may name any
-file, or open a window), and a memory budget. They hold where this user made the run here: a list in the home
-folder has its id with each of them. Otherwise the first two need an option, and the third does not hold.
+its environment, its planner or its regulariser imports and the program has not yet, the keyword arguments of its
+environment (they may name any file, or open a window), and a memory budget. They hold where this user made the run
+here: a list in the home folder has its id with each of them. Otherwise the first two need an option, and the third
+does not hold.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,23 @@ from joule.storage.files import open_append, why
 from joule.storage.reader import read_plain
 from joule_errors import Advice
 from joule_schema.env_id import module_of
+from joule_schema.own_modules import names_class
 
 MODULE_FLAG, ENV_KWARGS_FLAG = "--trust-module", "--trust-env-kwargs"
 _LONGEST_KWARGS = 200
 """Characters of keyword arguments in a message."""
 
 
-def modules_named(env: str) -> list[str]:
-    """The modules that an environment's id imports: `my_pkg` for `my_pkg:Arm-v0`."""
-    module = module_of(env)
-    return [] if module is None else [module]
+def modules_named(config: Config) -> dict[str, str]:
+    """The modules that settings import, each with what names it: `my_pkg` for the environment `my_pkg:Arm-v0`."""
+    kinds = {"planner": config.planner.kind, "regulariser": config.regularizer.kind}
+    named = [(module_of(config.env), f"environment {config.env}")]
+    named += [(kind.partition(":")[0], f"{what} {kind}") for what, kind in kinds.items() if names_class(kind)]
+    found: dict[str, str] = {}
+    for module, what in named:
+        if module is not None:
+            found.setdefault(module, what)
+    return found
 
 
 def trusted_modules(given: object) -> tuple[str, ...]:
@@ -49,15 +57,10 @@ def trusted_modules(given: object) -> tuple[str, ...]:
     return names
 
 
-def flags_needed(env: str, env_kwargs: Mapping[str, Any]) -> list[str]:
-    """The options that a command needs to show an agent of another user in its environment.
-
-    Args:
-        env: the environment's id.
-        env_kwargs: its keyword arguments.
-    """
-    flags = [word for module in modules_named(env) for word in (MODULE_FLAG, module)]
-    return flags + ([ENV_KWARGS_FLAG] if env_kwargs else [])
+def flags_needed(config: Config) -> list[str]:
+    """The options that a command needs to show an agent of another user, which has these settings."""
+    flags = [word for module in modules_named(config) for word in (MODULE_FLAG, module)]
+    return flags + ([ENV_KWARGS_FLAG] if config.env_kwargs else [])
 
 
 def register(identifier: str, config: Config, before: Config | None = None) -> None:
@@ -83,7 +86,7 @@ def register(identifier: str, config: Config, before: Config | None = None) -> N
         with os.fdopen(open_append(path), "a", encoding="utf-8") as file:
             file.write("".join(entry + "\n" for entry in needed))
     except OSError as error:
-        flags = flags_needed(config.env, config.env_kwargs)
+        flags = flags_needed(config)
         flags += (
             [] if config.memory_budget_gb is None else [f"--memory-budget-gb {config.memory_budget_gb:g}"]
         )
@@ -115,31 +118,31 @@ def trusted(
         ConfigError: as `trusted_modules`.
     """
     known, named = _known(), trusted_modules(trust_modules)
-    does, flags = [], []
-    for module in modules_named(config.env):
+    does, flags = dict[str, list[str]](), []
+    for module, what in modules_named(config).items():
         # The message contains an option to copy: the name must not hide a second word or a terminal code.
         if not all(part.isidentifier() for part in module.split(".")):
             raise RunError(f"{folder}: env {config.env!r} names no module that could be imported")
         imported = module in sys.modules  # by the user's own program: to trust it again changes nothing
         if not imported and module not in named and _module_entry(identifier, module) not in known:
-            does.append(f"would import the module {module}")
+            does.setdefault(what, []).append(f"would import the module {module}")
             flags.append(f"{MODULE_FLAG} {module}")
     if config.env_kwargs and not trust_env_kwargs and _kwargs_entry(identifier, config) not in known:
-        does.append(f"would be made with the keyword arguments {_shown(config.env_kwargs)}")
+        made = f"would be made with the keyword arguments {_shown(config.env_kwargs)}"
+        does.setdefault(f"environment {config.env}", []).append(made)
         flags.append(ENV_KWARGS_FLAG)
     if does:
-        them = "both" if len(flags) > 1 else "them" if flags == [ENV_KWARGS_FLAG] else "it"
-        raise RunError(
-            f"{folder}: its environment {config.env} {' and '.join(does)}; if you trust {them}, "
-            f"add {' '.join(flags)}"
-        )
+        one = "them" if flags == [ENV_KWARGS_FLAG] else "it"
+        them = {1: one, 2: "both"}.get(len(flags), "all of them")
+        said = ", and ".join(f"its {what} {' and '.join(verbs)}" for what, verbs in does.items())
+        raise RunError(f"{folder}: {said}; if you trust {them}, add {' '.join(flags)}")
     own_budget = config.memory_budget_gb is None or _budget_entry(identifier, config) in known
     return config if own_budget else replace(config, {"memory_budget_gb": None})
 
 
 def _entries(identifier: str, config: Config) -> list[str]:
     """The lines of the list that these settings need."""
-    entries = [_module_entry(identifier, module) for module in modules_named(config.env)]
+    entries = [_module_entry(identifier, module) for module in modules_named(config)]
     if config.env_kwargs:
         entries.append(_kwargs_entry(identifier, config))
     if config.memory_budget_gb is not None:

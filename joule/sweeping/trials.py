@@ -118,7 +118,7 @@ class StoredTrial:
             log=str(self.log),
             new=("--preset", self.preset, *words),
             # The user has named module and arguments in this command, whoever made the folder.
-            resumed=(*words, *flags_needed(config.env, config.env_kwargs)),
+            resumed=(*words, *flags_needed(config)),
             threads=config.threads,
             cores=cores_of(config),
             gpus=int(config.device.startswith("cuda")),

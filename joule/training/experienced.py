@@ -62,7 +62,7 @@ def train_init_from(
     trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
     folder = default_folder(config) if out is None else _linked(out)
     _save_init_from(config, load(earlier, settings=usable, **trust), folder, command, ray)
-    modules = [*trusted_modules(trust_modules), *modules_named(config.env)]  # this user gave the settings
+    modules = [*trusted_modules(trust_modules), *modules_named(config)]  # this user gave the settings
     run = Run.open(folder, trust_modules=modules, trust_env_kwargs=True)
     return train_further(run, config, reporting=reporting, handle_signals=handle_signals, ray=ray)
 
@@ -121,7 +121,7 @@ def train_offline(
     folder = default_folder(config) if out is None else _linked(out)
     trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
     _save_offline(config, folder, command, trust)
-    modules = [*trusted_modules(trust_modules), *modules_named(config.env)]  # this user gave the settings
+    modules = [*trusted_modules(trust_modules), *modules_named(config)]  # this user gave the settings
     run = Run.open(folder, trust_modules=modules, trust_env_kwargs=True)
     return train_further(run, config, reporting=reporting, handle_signals=handle_signals)
 

@@ -285,7 +285,7 @@ def test_a_planner_whose_module_is_missing_concerns_no_other_agent(
     validate(replace(Config(), {"planner.kind": "icem", "planner.colour": 0.5}))
     mine = Config(planner=PlannerConfig(kind="mine", settings={"width": 3}))
     with pytest.raises(
-        ConfigError, match=f"planner.width: planner mine is {module}:Mine, and there is no module"
+        ConfigError, match=f"planner.kind: planner mine is {module}:Mine, and there is no module"
     ):
         validate(mine)
     (tmp_path / "absent_here.py").write_text("class Mine:\n    width: int = 2\n")

@@ -1,0 +1,58 @@
+"""Modules of a user: where they are found, and the names `module:Class` by which a setting names a class in one."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
+
+def names_class(text: str) -> bool:
+    """Whether a text has the form `module:Class`, as `search.antithetic:Antithetic` has."""
+    return _CLASS.fullmatch(text) is not None
+
+
+def look_here() -> None:
+    """Has modules found in the working directory too, as `python file.py` does."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+
+
+def source_of(module: str) -> Path | None:
+    """The file that an import of a module would execute. Nothing is imported, and no package around it.
+
+    Args:
+        module: its name, with dots.
+
+    Returns:
+        The file; None for a module that is no Python source.
+
+    Raises:
+        ModuleNotFoundError: where there is no such module, neither in `sys.path` nor in the working directory.
+    """
+    top, *inner = module.split(".")
+    found, name = _spec(top, None), top
+    for part in inner:
+        name = f"{name}.{part}"
+        within = None if found is None else found.submodule_search_locations
+        found = None if within is None else _spec(name, within)
+    if found is None:
+        raise ModuleNotFoundError(f"there is no module {module}", name=module)
+    origin = found.origin if found.has_location else None
+    return Path(origin) if origin is not None and origin.endswith(".py") else None
+
+
+def _spec(name: str, within: Sequence[str] | None) -> ModuleSpec | None:
+    """What the finders of this program say of a module; `within` are the folders of the package around it."""
+    for finder in sys.meta_path:
+        if (find := getattr(finder, "find_spec", None)) is not None:
+            spec: ModuleSpec | None = find(name, within)
+            if spec is not None:
+                return spec
+    return PathFinder.find_spec(name, [os.getcwd()]) if within is None else None

@@ -1,0 +1,175 @@
+"""A planner or a regulariser in a file of the user's own, named `module:Class`, and runs that have one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_env
+import torch
+from run_files import make_run
+
+import joule
+import planners
+from agent.configurator.dotted_names import replace
+from agent.configurator.kinds import home_of
+from agent.configurator.settings import Config, PlannerConfig
+from agent.configurator.validation import validate
+from agent.errors import ConfigError
+from joule.cli.options import given_settings
+from joule.commands import train
+from joule.storage.errors import RunError
+from joule.storage.run_folder import Run
+from joule_schema.own_modules import names_class, source_of
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+SOURCE = '''
+from dataclasses import dataclass
+import torch
+from agent.perception.regularizers import SimNorm
+from planners.base import Plan, check_settings, setting
+
+@dataclass(frozen=True)
+class StillSettings:
+    force: float = setting(0.0, -1.0, 1.0)
+    """The action."""
+
+    def __post_init__(self):
+        check_settings(self)
+
+class Still:
+    def __init__(self, settings, horizon, low, high, batch=1):
+        self.force, self.shape = settings.force, (batch, horizon, len(low))
+
+    def plan(self, energy, *, warm_start=None, proposals=None, generator=None, proceed=None):
+        actions = torch.full(self.shape, self.force)
+        return Plan(actions, energy(actions.unsqueeze(1))[:, 0])
+
+@dataclass(frozen=True)
+class Groups(SimNorm):
+    group_size: int = setting(4, 2, 64)
+'''
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with `own_search.py` in it."""
+    (tmp_path / "own_search.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "own_search", raising=False)
+    return tmp_path
+
+
+def agent_of(small: Mapping[str, Any], **changes: Any) -> Any:
+    settings = {name: value for name, value in small.items() if not name.startswith("planner.")}
+    changes = {name.replace("__", "."): value for name, value in changes.items()}
+    return joule.make("joule", env=tiny_env.ID, settings={**settings, "env": tiny_env.ID, **changes})
+
+
+def gone(own: Path) -> None:
+    """As in another program, and on another machine."""
+    (own / "own_search.py").unlink()
+    sys.modules.pop("own_search", None)
+
+
+def test_a_run_keeps_the_names_and_acts_with_another_planner_where_they_are_gone(
+    small: Mapping[str, Any], own: Path
+) -> None:
+    agent = agent_of(
+        small, planner__kind="own_search:Still", planner__force=0.25, regularizer__kind="own_search:Groups"
+    )
+    agent.learn(60)
+    agent.save(own / "run")
+    obs = tiny_env.Point().reset(seed=1)[0]
+    again: Any = joule.load(own / "run")
+    assert again.predict(obs, deterministic=True)[0] == pytest.approx([0.25])
+    assert type(again.modules.networks.encoder.regularizer).__name__ == "Groups"
+    assert joule.load(own / "run", settings={"planner.force": -0.5}).predict(obs)[0] == pytest.approx([-0.5])
+    gone(own)
+    with pytest.raises(ConfigError, match=r"^planner.kind: there is no module own_search$"):
+        joule.load(own / "run")
+    with pytest.raises(ConfigError, match=r"^regularizer.kind: there is no module own_search$"):
+        joule.load(own / "run", settings={"planner.kind": "mppi"})
+    known = {"planner.kind": "mppi", "regularizer.kind": "simnorm"}
+    assert joule.load(own / "run", settings=known).predict(obs)[0].shape == (1,)
+
+
+def test_a_run_with_a_planner_that_another_program_named_acts_with_a_known_one(
+    small: Mapping[str, Any], own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as program:
+        program.setitem(planners.KINDS, "still", "own_search:Still")
+        agent_of(small, planner__kind="still", planner__force=0.25).learn(30).save(own / "run")
+    with pytest.raises(ConfigError, match=r"planner.kind: found 'still', expected one of .* or module:Class"):
+        joule.load(own / "run")
+    for kind in ("own_search:Still", "mppi"):
+        loaded = joule.load(own / "run", settings={"planner.kind": kind})
+        kept = {"force": 0.25} if kind == "own_search:Still" else {}
+        assert loaded.config.planner == PlannerConfig(kind, loaded.config.planner.horizon_decisions, kept)
+
+
+def test_the_modules_of_another_user_are_named_and_not_imported(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = own / "theirs"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('imported')")
+    (package / "search.py").write_text(f"{SOURCE}\nraise SystemExit('imported')\n")
+    config = replace(Config(), {"planner.kind": "theirs.search:Still", "planner.force": 0.5})
+    folder = make_run(own / "run", planner=config.planner, env="arms:Arm-v0").folder
+    assert Run.open(folder).config.planner == config.planner
+    monkeypatch.setenv("XDG_STATE_HOME", str(own / "another user"))
+    with pytest.raises(
+        RunError,
+        match=r"its environment arms:Arm-v0 would import the module arms, and its planner theirs.search:Still "
+        r"would import the module theirs.search; if you trust both, add --trust-module arms "
+        r"--trust-module theirs.search$",
+    ):
+        Run.open(folder)
+    assert Run.open(folder, trust_modules=["arms", "theirs.search"]).config.planner == config.planner
+    assert "theirs" not in sys.modules
+
+
+def test_the_command_line_takes_the_settings_of_a_planner_of_ones_own(own: Path) -> None:
+    words = ["--planner.kind", "own_search:Still", "--planner.force", "0.5"]
+    parser = train.parser(words)
+    assert given_settings(parser.parse(words)) == {"planner.kind": "own_search:Still", "planner.force": 0.5}
+    assert "The action. (of own_search:Still; default: 0.0)" in " ".join(parser.format_help().split())
+    assert "own_search" not in sys.modules
+    for kind, message in (
+        ("own_serch:Still", r"^planner.kind: there is no module own_serch$"),
+        ("own_search.py:Still", r"no module own_search.py; write own_search:Still$"),
+        ("own_search", r"^argument --planner.kind: invalid choice: 'own_search'"),
+        ("__main__:Still", r"^planner.kind: .*; name a class in a file of its own"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            train.main(["--planner.kind", kind])
+    with pytest.raises(ConfigError, match=r"planner.force: 2.0 is outside -1 to 1"):
+        validate(replace(Config(), {"planner.kind": "own_search:Still", "planner.force": 2.0}))
+    (own / "own_search.py").write_text("class Still(:")
+    with pytest.raises(ConfigError, match=r"own_search.py cannot be read: .*line 1"):
+        replace(Config(), {"planner.kind": "own_search:Others"})
+
+
+def test_the_factory_makes_a_planner_of_ones_own(own: Path) -> None:
+    one = torch.ones(1)
+    planner = planners.make("own_search:Still", horizon=2, low=-one, high=one, force=0.5)
+    assert planner.plan(lambda actions: actions.sum((2, 3))).energy == 1.0
+    with pytest.raises(planners.SettingError, match="module own_search has no class OtherSettings"):
+        planners.make("own_search:Other", horizon=2, low=-one, high=one)
+
+
+def test_a_name_is_a_module_and_a_class(own: Path) -> None:
+    assert names_class("a.b_2:Cd")
+    assert not any(map(names_class, ("icem", "a:", ":A", "a:B:C", "a b:C", "a:B\n", "../a:B", "a.:B")))
+    assert [home_of("planner", kind) for kind in ("cem", "a:B", "a")] == ["planners.cem:CEM", "a:B", None]
+    assert source_of("own_search") == own / "own_search.py"
+    assert source_of("sys") is None
+    for absent in ("own_search.part", "absent_here", "absent_here.part"):
+        with pytest.raises(ModuleNotFoundError, match=f"there is no module {absent}"):
+            source_of(absent)
