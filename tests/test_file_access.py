@@ -64,7 +64,7 @@ ALLOWED = {
     # A Python file of the user's, given where an environment's id is asked for: a plain file, read up to a size.
     "envs/python_file.py": {"open"},
     # The source of Joule itself.
-    "agent/configurator/kinds.py": {"read_text"},
+    "agent/configurator/kinds.py": {"read_bytes"},
 }
 """File -> what it may call, and why."""
 
