@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.run_settings import refuse_others
 from joule.cli import signals
@@ -55,6 +56,11 @@ class TrainingRun:
     def result(self) -> Path:
         """Its evaluations stay where they are."""
         return self.folder / "evaluations.csv"
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """See `joule.sweeping.trial.Trial`: no results are collected from it."""
+        return {}
 
     def job(self) -> Job:
         """The command that trains the run to its budget."""

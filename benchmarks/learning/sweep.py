@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import raw_rows, training
 from benchmarks.refusals import exit_code
@@ -82,6 +83,11 @@ class Job:
     def result(self) -> Path:
         """The file that its evaluations are copied to."""
         return self.tree / self.suite / self.agent / self.env_folder / f"seed{self.seed}.csv"
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """See `Trial`: a suite of the benchmarks is named after what it is."""
+        return {}
 
     def job(self) -> TrialJob:
         """See `Trial`."""

@@ -23,7 +23,7 @@ from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.links import RUN_FILE
 from joule.storage.reader import COMMAND_BYTES, JSON_BYTES, read_text
-from joule.storage.run_entries import CHANGES, COMMAND, CONFIG
+from joule.storage.run_entries import CHANGES, COMMAND, CONFIG, SUITE_SETTINGS
 from joule.storage.run_logs import EVALUATIONS
 from joule.storage.shipped import folder_of, instead_of
 from joule_errors import Advice
@@ -127,8 +127,25 @@ def read_tree(folder: Path | str) -> list[Run]:
         suite = folders[depth + 1] if folders[depth : depth + 1] == [run.agent] else ""
         # Rows of a model file have the env of all model files: the folder alone says which of them it is.
         robot = run.env == MODEL_ENV and suite and depth == 1 and folders[0] != MODEL_FOLDER
-        runs.append(replace(run, suite=suite, env=f"{run.env} ({folders[0]})" if robot else run.env))
+        settings = _suite_settings(path.resolve().parents[depth + 1]) if suite else {}
+        env = f"{run.env} ({folders[0]})" if robot else run.env
+        runs.append(replace(run, suite=suite, env=env, settings=settings))
     return runs
+
+
+def _suite_settings(folder: Path) -> dict[str, Any]:
+    """The settings that a sweep left beside the results of a suite, by dotted name; none where it left none.
+
+    Raises:
+        ResultsError: for a file of something else.
+    """
+    path = folder / SUITE_SETTINGS
+    if not os.path.lexists(path):
+        return {}
+    try:
+        return flatten(json_text.loads(read_text(path, JSON_BYTES)))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultsError(f"{path} cannot be read: {why(error)}") from None
 
 
 def gather(folders: Sequence[Path | str], trees: Sequence[Path | str] = ()) -> list[Run]:
@@ -172,7 +189,7 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
         ValueError: for JSON that is not an object.
     """
     if not isinstance(tree, dict):
-        raise ValueError("config.json is not an object of settings")
+        raise ValueError("not an object of settings")
     flat: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, dict) and name != "env_kwargs":

@@ -19,6 +19,8 @@ from joule.storage.run_logs import BOARD, EPISODES, EVALUATIONS, FORECASTS, METR
 CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES = (
     "config.json", "command.txt", "versions.json", "summary.json", "curve.png", "changes.csv",
 )  # fmt: skip
+SUITE_SETTINGS = "settings.json"
+"""In no run folder: beside collected results, the settings of a suite of runs."""
 CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS = "checkpoints", "replay", "videos", "explanations"
 
 _TABLES = (METRICS, EVALUATIONS, FORECASTS, EPISODES, READOUTS)

@@ -271,6 +271,6 @@ class TuneSearch:
 
     def _collect(self, trial: StoredTrial) -> None:
         try:
-            collect(trial.folder, trial.result)
+            collect(trial.folder, trial.result, trial.given)
         except OSError as error:
             self.display.say(f"warning: the evaluations of {trial.title} are not collected: {error}")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from joule.storage.errors import RunError
 from joule.storage.files import DISK, replace_file
-from joule.storage.json_files import read_object
+from joule.storage.json_files import encode_object, read_object
 from joule.storage.reader import EVALUATIONS_BYTES, read_newest_row, read_text
-from joule.storage.run_entries import CURVE, SUMMARY
+from joule.storage.run_entries import CURVE, SUITE_SETTINGS, SUMMARY
 from joule.storage.run_logs import EVALUATIONS, METRICS
 
 
@@ -51,12 +53,13 @@ def evaluations(folder: Path) -> list[tuple[int, float]]:
     return found
 
 
-def collect(folder: Path, result: Path) -> None:
+def collect(folder: Path, result: Path, given: Mapping[str, Any]) -> None:
     """Copies the evaluations of a run to a file of results, unless this holds more of them.
 
     Args:
         folder: the run folder.
         result: the file, such as `results/<suite>/<agent>/<env>/seed<k>.csv`; its folders are made.
+        given: the settings of the suite; its folder gets them once, as `settings.json`.
 
     Raises:
         OSError: for evaluations that cannot be read, or a file that cannot be written.
@@ -64,6 +67,9 @@ def collect(folder: Path, result: Path) -> None:
     rows = _complete_lines(folder / EVALUATIONS)
     if len(rows) > 1 and len(rows) >= len(_complete_lines(result)):
         DISK.make(result.parent)
+        settings = result.parents[2] / SUITE_SETTINGS
+        if given and not os.path.lexists(settings):
+            replace_file(settings, encode_object(given))
         replace_file(result, "".join(rows).encode())
 
 

@@ -75,7 +75,7 @@ class Listed:
 
 def collected(trial: Trial) -> None:
     """Copies the evaluations of a trial to its file of results. Raises OSError where that fails."""
-    collect(trial.folder, trial.result)
+    collect(trial.folder, trial.result, trial.given)
 
 
 class StopRequest:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from joule.sweeping.job import Job
 
@@ -34,6 +35,10 @@ class Trial(Protocol):
     @property
     def result(self) -> Path:
         """The file that its evaluations are collected in."""
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The settings that its results are told apart by, by dotted name; none where their folder says it all."""
 
     @property
     def error(self) -> str:

@@ -3,6 +3,7 @@
     <storage>/runs/<trial>/                                   the run folder
     <storage>/logs/<trial>.log                                what its command printed
     <storage>/results/<suite>/<agent>/<env>/seed<k>.csv       its evaluations, for `joule compare --results`
+    <storage>/results/<suite>/settings.json                   the settings of the suite, for the same
 
 The name of a trial ends with a hash of its settings. So the same command finds the same folders, and another
 setting has another folder.
@@ -107,6 +108,11 @@ class StoredTrial:
         return (
             self.storage / RESULTS / self.suite / self.agent / env_folder(self.env) / f"seed{self.seed}.csv"
         )
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """See `Trial`."""
+        return self.settings
 
     def job(self) -> Job:
         """See `Trial`. The command is started in the current directory, where a machine has that folder."""

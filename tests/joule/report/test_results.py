@@ -9,6 +9,7 @@ from result_files import write_evaluations, write_run, write_tree
 
 from joule.report import results
 from joule.report.evaluations import COLUMNS, ResultsError
+from joule.sweeping.results import collect
 from joule.sweeping.trials import env_folder
 from joule_errors import Advice
 from joule_schema.model_file import MODEL_ENV
@@ -128,3 +129,25 @@ def test_a_folder_that_is_no_run_gets_a_hint(tmp_path: Path) -> None:
     for name, hint in (("runs", "give .*runs/\\*"), ("tree", "give --results")):
         with pytest.raises(ResultsError, match=hint):
             results.read_run(tmp_path / name)
+
+
+def test_the_settings_beside_the_results_of_a_sweep_tell_tasks_and_agents_apart(tmp_path: Path) -> None:
+    def collected(suite: str, given: dict[str, object], value: float) -> Path:
+        run = write_run(tmp_path / "runs" / suite, [value])
+        result = tmp_path / "results" / suite / "joule" / "Hopper-v5" / "seed1.csv"
+        collect(run, result, given)
+        return result
+
+    collected("a", {"perturb": ("mass=2",), "learning.batch_size": 64}, 1.0)
+    collected("b", {"perturb": ("mass=2",), "learning.batch_size": 128}, 2.0)
+    last = collected("c", {"learning.batch_size": 64}, 3.0)
+    found = {(run.task, run.label) for run in results.gather([], [tmp_path / "results"])}
+    changed = "Hopper-v5 (perturb=mass=2)"
+    assert found == {
+        (changed, "joule (learning.batch_size=64)"),
+        (changed, "joule (learning.batch_size=128)"),
+        ("Hopper-v5", "joule (learning.batch_size=64)"),
+    }
+    (last.parents[2] / "settings.json").write_text("[]")
+    with pytest.raises(ResultsError, match=r"c.settings.json cannot be read: not an object of settings"):
+        results.read_tree(tmp_path / "results")

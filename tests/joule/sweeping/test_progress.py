@@ -56,15 +56,18 @@ def test_the_time_left_is_that_of_the_trials_that_run_and_wait(
 
 
 def test_results_are_copied_without_a_line_that_is_being_written_and_never_shortened(tmp_path: Path) -> None:
-    source, result = tmp_path / "run" / "evaluations.csv", tmp_path / "results" / "seed1.csv"
-    collect(source.parent, result)
+    source, result = (
+        tmp_path / "run" / "evaluations.csv",
+        tmp_path / "results" / "suite" / "zero" / "A-v0" / "seed1.csv",
+    )
+    collect(source.parent, result, {})
     assert not result.exists()
     whole = write_evaluations(source, [1.0, 2.0]).read_text()
     source.write_text(whole + "joule,Hopper-v5,1,30")
-    collect(source.parent, result)
+    collect(source.parent, result, {})
     assert result.read_text() == whole
     write_evaluations(source, [9.0])  # a run that starts again
-    collect(source.parent, result)
+    collect(source.parent, result, {})
     assert result.read_text() == whole
 
 
