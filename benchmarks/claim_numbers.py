@@ -145,11 +145,10 @@ def pixel_pairs() -> Numbers:
 
 
 def from_pixels() -> Numbers:
-    """The last evaluations of two runs from pictures with the default updates: returns, frames, CPU-minutes."""
+    """The last evaluations of three runs from pictures, the default updates: returns, frames, CPU-minutes."""
     tree = ROOT / "benchmarks" / "results_pixels" / "pixels" / "joule"
-    runs = [
-        read_evaluations(tree / name / "seed1.csv") for name in ("dmc-reacher-easy", "dmc-cartpole-swingup")
-    ]
+    names = ("dmc-reacher-easy", "dmc-cartpole-swingup", "joule-Reach-v0")
+    runs = [read_evaluations(tree / name / "seed1.csv") for name in names]
     minutes = (float(run.columns["cpu_seconds"][-1]) / 60 for run in runs)
     return (*(float(run.returns[-1]) for run in runs), min(int(run.frames[-1]) for run in runs), *minutes)
 

@@ -92,8 +92,8 @@ OF_README = (
         pixel_pairs,
     ),
     Claim(
-        "dmc:reacher-easy returns {:.0f} and dmc:cartpole-swingup {:.0f} after {:,} frames, in {:.0f} and {:.0f} minutes of "
-        "CPU time",
+        "dmc:reacher-easy returns {:.0f}, dmc:cartpole-swingup {:.0f} and joule/Reach-v0 {:.1f} after {:,} frames, in {:.0f}, "
+        "{:.0f} and {:.0f} minutes of CPU time",
         from_pixels,
     ),
     Claim(
