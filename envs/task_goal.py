@@ -16,6 +16,9 @@ from envs.wrappers import Flat
 
 Seen = TypeVar("Seen")
 
+LARGEST = 10_000
+"""Numbers in an attribute that is compared: a larger array, such as a picture, would take time at each reset."""
+
 
 def observed_at_goal(
     base: Any, flat: Flat, checks: FaultChecks, look: Callable[[np.ndarray], Seen]
@@ -32,13 +35,13 @@ def observed_at_goal(
         What it returned; None for an environment that cannot say.
 
     Raises:
-        Misbehaviour: where it gives no observation, and where the physics is not as before afterwards: the episode
-            would go on at its goal.
+        Misbehaviour: where it gives no observation, and where the physics, or a number or an array of the
+            environment, is not as before afterwards: the episode would go on at its goal, or towards another one.
     """
     if not callable(attribute(base, "at_goal")):
         return None
     frame, before, last = flat.frame, flat.observation, checks.observation
-    state = _state(base)
+    state, attributes = _state(base), _attributes(base)
     try:
         shown = base.at_goal()
         if not hasattr(shown, "__enter__"):
@@ -55,6 +58,10 @@ def observed_at_goal(
         flat.frame, flat.observation, checks.observation = frame, before, last
     if not np.array_equal(state, _state(base), equal_nan=True):
         raise Misbehaviour("leaves other qpos and qvel than it found; set them back after its yield")
+    after = _attributes(base)
+    for name in attributes.keys() & after.keys():
+        if not np.array_equal(attributes[name], after[name], equal_nan=True):
+            raise Misbehaviour(f"leaves another {name} than it found; set it back after its yield")
     return seen
 
 
@@ -62,6 +69,17 @@ def _state(base: Any) -> np.ndarray:
     """Positions and velocities of MuJoCo's physics; empty without."""
     physics = find_physics(base)
     return np.zeros(0) if physics is None else np.concatenate([physics.data.qpos, physics.data.qvel])
+
+
+def _attributes(base: Any) -> dict[str, np.ndarray]:
+    """Copies of the attributes that are numbers, or arrays of at most LARGEST of them, by name."""
+    found = {}
+    for name, value in getattr(base, "__dict__", {}).items():
+        if isinstance(value, (bool, int, float, np.generic, np.ndarray)):
+            array = np.array(value)
+            if array.dtype.kind in "biuf" and array.size <= LARGEST:
+                found[name] = array
+    return found
 
 
 def within_of(base: Any, env: str) -> dict[str, float]:

@@ -68,6 +68,12 @@ def stays(env: Any) -> Iterator[np.ndarray]:
     yield env._get_obs()
 
 
+def moves_the_goal(env: Any) -> Iterator[np.ndarray]:
+    """Leaves another target than it found."""
+    yield env._get_obs()
+    env.target = env.target + 5.0
+
+
 def shows_nothing(env: Any) -> Iterator[None]:
     """Forgets the observation."""
     yield None
@@ -77,6 +83,10 @@ def shows_nothing(env: Any) -> Iterator[None]:
     ("method", "sentence"),
     [
         (contextmanager(stays), "at_goal leaves other qpos and qvel than it found; set them back after"),
+        (
+            contextmanager(moves_the_goal),
+            "at_goal leaves another target than it found; set it back after its yield",
+        ),
         (contextmanager(shows_nothing), "at_goal must give the observation at the goal; yield it"),
         (lambda env: env._get_obs(), "at_goal must be a context manager, .* and gave ndarray"),
     ],
@@ -86,6 +96,8 @@ def test_a_method_that_shows_no_goal_is_said(
 ) -> None:
     env = envs.make("InvertedPendulum-v5")
     env.reset(seed=1)
+    base: Any = env.unwrapped
+    base.target = np.ones(2)
     monkeypatch.setattr(type(env.unwrapped), "at_goal", method, raising=False)
     with pytest.raises(envs.EnvFault, match=sentence):
         env.at_goal()
