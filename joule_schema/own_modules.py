@@ -52,7 +52,10 @@ def _spec(name: str, within: Sequence[str] | None) -> ModuleSpec | None:
     """What the finders of this program say of a module; `within` are the folders of the package around it."""
     for finder in sys.meta_path:
         if (find := getattr(finder, "find_spec", None)) is not None:
-            spec: ModuleSpec | None = find(name, within)
+            try:
+                spec: ModuleSpec | None = find(name, within)
+            except KeyError:  # in a folder without __init__.py, whose parts are known once it is imported
+                return None
             if spec is not None:
                 return spec
     return PathFinder.find_spec(name, [os.getcwd()]) if within is None else None

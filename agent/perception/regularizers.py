@@ -246,7 +246,7 @@ def make(kind: str, settings: Mapping[str, Any] | None = None) -> Regularizer:
     module, _, name = home.partition(":")
     look_here()
     found = getattr(import_module(module), name, None)
-    if found is None:
+    if not isinstance(found, type):
         raise ConfigError(f"regularizer.kind: module {module} has no class {name}")
     made: Regularizer = found(**(settings or {}))
     return made

@@ -24,6 +24,10 @@ class Steering:
 
     def __init__(self, agent: WorldModelAgent) -> None:
         self.agent = agent
+        own = agent.config.planner.kind
+        named = () if own == NO_PLANNER or own in planners.KINDS else (own,)
+        self.planners = (*planners.KINDS, *named, NO_PLANNER)
+        """The kinds to choose from, with the agent's own; the last one acts without planning."""
         cost = agent.modules.task_cost
         terms = cost.task.terms if isinstance(cost, TaskCost) else ()
         self._terms = [_unweighted(term) for term in terms]
@@ -34,11 +38,6 @@ class Steering:
     def planner(self) -> str:
         """The kind of planner."""
         return self.agent.config.planner.kind
-
-    @property
-    def planners(self) -> tuple[str, ...]:
-        """The kinds to choose from; the last one acts without planning."""
-        return (*planners.KINDS, NO_PLANNER)
 
     @property
     def task(self) -> str:

@@ -36,9 +36,8 @@ _LONGEST_KWARGS = 200
 
 def modules_named(config: Config) -> dict[str, str]:
     """The modules that settings import, each with what names it: `my_pkg` for the environment `my_pkg:Arm-v0`."""
-    kinds = {"planner": config.planner.kind, "regulariser": config.regularizer.kind}
     named = [(module_of(config.env), f"environment {config.env}")]
-    named += [(kind.partition(":")[0], f"{what} {kind}") for what, kind in kinds.items() if names_class(kind)]
+    named += [(kind.partition(":")[0], f"{what} {kind}") for what, kind in _classes(config).items()]
     found: dict[str, str] = {}
     for module, what in named:
         if module is not None:
@@ -55,6 +54,12 @@ def trusted_modules(given: object) -> tuple[str, ...]:
     if (names := texts_in(given)) is None:
         raise ConfigError(f'trust_modules: found {given!r:.80}; give a list of names, such as ["my_pkg"]')
     return names
+
+
+def _classes(config: Config) -> dict[str, str]:
+    """The planner and the regulariser, as far as `module:Class` names them."""
+    kinds = {"planner": config.planner.kind, "regulariser": config.regularizer.kind}
+    return {what: kind for what, kind in kinds.items() if names_class(kind)}
 
 
 def flags_needed(config: Config) -> list[str]:
@@ -119,13 +124,17 @@ def trusted(
     """
     known, named = _known(), trusted_modules(trust_modules)
     does, flags = dict[str, list[str]](), []
+    # What such a name calls may be anything in a module, also in one that every program has imported, such as `os`.
+    called = {kind.partition(":")[0] for kind in _classes(config).values()}
     for module, what in modules_named(config).items():
         # The message contains an option to copy: the name must not hide a second word or a terminal code.
         if not all(part.isidentifier() for part in module.split(".")):
             raise RunError(f"{folder}: env {config.env!r} names no module that could be imported")
-        imported = module in sys.modules  # by the user's own program: to trust it again changes nothing
+        # A module that the user's own program has imported registers environments; to trust it changes nothing.
+        imported = module in sys.modules and module not in called
         if not imported and module not in named and _module_entry(identifier, module) not in known:
-            does.setdefault(what, []).append(f"would import the module {module}")
+            verb = "use" if module in called else "import"
+            does.setdefault(what, []).append(f"would {verb} the module {module}")
             flags.append(f"{MODULE_FLAG} {module}")
     if config.env_kwargs and not trust_env_kwargs and _kwargs_entry(identifier, config) not in known:
         made = f"would be made with the keyword arguments {_shown(config.env_kwargs)}"

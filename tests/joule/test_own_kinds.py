@@ -16,11 +16,13 @@ import joule
 import planners
 from agent.configurator.dotted_names import replace
 from agent.configurator.kinds import home_of
-from agent.configurator.settings import Config, PlannerConfig
+from agent.configurator.settings import Config, PlannerConfig, RegularizerConfig
 from agent.configurator.validation import validate
 from agent.errors import ConfigError
+from agent.perception import regularizers
 from joule.cli.options import given_settings
 from joule.commands import train
+from joule.playing.steering import Steering
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
 from joule_schema.own_modules import names_class, source_of
@@ -127,12 +129,42 @@ def test_the_modules_of_another_user_are_named_and_not_imported(
     with pytest.raises(
         RunError,
         match=r"its environment arms:Arm-v0 would import the module arms, and its planner theirs.search:Still "
-        r"would import the module theirs.search; if you trust both, add --trust-module arms "
+        r"would use the module theirs.search; if you trust both, add --trust-module arms "
         r"--trust-module theirs.search$",
     ):
         Run.open(folder)
     assert Run.open(folder, trust_modules=["arms", "theirs.search"]).config.planner == config.planner
     assert "theirs" not in sys.modules
+
+
+@pytest.mark.parametrize("kind", ["os:abort", "agent.perception.regularizers:SimNorm", "arms:Still"])
+def test_a_class_of_another_user_is_trusted_although_its_module_is_imported(
+    kind: str, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "arms", sys)
+    (own / "arms.py").write_text(SOURCE)
+    folder = make_run(own / "run", regularizer=RegularizerConfig(kind), env="arms:Arm-v0").folder
+    monkeypatch.setenv("XDG_STATE_HOME", str(own / "another user"))
+    module = kind.partition(":")[0]
+    with pytest.raises(
+        RunError, match=f"would use the module {module}; if you trust it, add --trust-module {module}$"
+    ):
+        Run.open(folder)
+    with pytest.raises(RunError, match=f"--trust-module {module}$"):
+        Run.open(folder, trust_modules=["sys"])
+
+
+def test_a_regulariser_is_a_class() -> None:
+    with pytest.raises(ConfigError, match=r"^regularizer.kind: module os has no class abort$"):
+        regularizers.make("os:abort")
+
+
+def test_a_page_to_play_offers_the_planner_of_the_run(small: Mapping[str, Any], own: Path) -> None:
+    steering = Steering(agent_of(small, planner__kind="own_search:Still"))
+    for kind in ("mppi", "own_search:Still", "policy"):
+        steering.choose_planner(kind)
+        assert steering.planner == kind
+        assert {kind, "own_search:Still"} <= set(steering.planners)
 
 
 def test_the_command_line_takes_the_settings_of_a_planner_of_ones_own(own: Path) -> None:
@@ -170,6 +202,8 @@ def test_a_name_is_a_module_and_a_class(own: Path) -> None:
     assert [home_of("planner", kind) for kind in ("cem", "a:B", "a")] == ["planners.cem:CEM", "a:B", None]
     assert source_of("own_search") == own / "own_search.py"
     assert source_of("sys") is None
-    for absent in ("own_search.part", "absent_here", "absent_here.part"):
+    (own / "deep" / "er").mkdir(parents=True)
+    (own / "deep" / "er" / "search.py").touch()
+    for absent in ("own_search.part", "deep.er.search", "absent_here", "absent_here.part"):
         with pytest.raises(ModuleNotFoundError, match=f"there is no module {absent}"):
             source_of(absent)
