@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
@@ -15,6 +15,16 @@ _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 def names_class(text: str) -> bool:
     """Whether a text has the form `module:Class`, as `search.antithetic:Antithetic` has."""
     return _CLASS.fullmatch(text) is not None
+
+
+def home_in(table: Mapping[str, str], kind: str) -> str | None:
+    """The module and class of a kind; None for an unknown one.
+
+    Args:
+        table: kind -> module and class.
+        kind: a name in the table, or `module:Class` for a class in a file of the user's own.
+    """
+    return table.get(kind) or (kind if names_class(kind) else None)
 
 
 def look_here() -> None:

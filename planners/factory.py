@@ -5,9 +5,9 @@ import typing
 from importlib import import_module
 from typing import Any
 
-from joule_schema.own_modules import look_here
+from joule_schema.own_modules import home_in, look_here
 from planners.base import Bound, Planner, SettingError
-from planners.kinds import KINDS, home_of
+from planners.kinds import KINDS
 
 
 def settings(kind: str) -> type:
@@ -71,7 +71,7 @@ def _found(kind: str, suffix: str = "") -> type:
 
 def _module_and_class(kind: str) -> tuple[str, str]:
     """Names of the module and of the class of a kind. Raises SettingError for an unknown one."""
-    home = home_of(kind)
+    home = home_in(KINDS, kind)
     if home is None:
         near = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.3)
         hint = f"; did you mean {near[0]}?" if near else ""

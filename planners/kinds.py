@@ -1,7 +1,5 @@
 """The kinds of planner by name."""
 
-from joule_schema.own_modules import names_class
-
 KINDS: dict[str, str] = {
     "random_shooting": "planners.random_shooting:RandomShooting",
     "cem": "planners.cem:CEM",
@@ -13,12 +11,3 @@ KINDS: dict[str, str] = {
 
 One line here and one module add a planner. The table holds names, so that reading it does not import torch.
 """
-
-
-def home_of(kind: str) -> str | None:
-    """The module and class of a kind; None for an unknown one.
-
-    Args:
-        kind: a name in `KINDS`, or `module:Class` for a planner in a file of the user's own.
-    """
-    return KINDS.get(kind) or (kind if names_class(kind) else None)

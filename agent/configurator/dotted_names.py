@@ -59,14 +59,14 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
         ConfigError: for a name that is not a setting, with the nearest one.
     """
     tree: dict[str, Any] = {}
-    named = {one: changes.get(f"{one}.kind", getattr(config, one).kind) for one in KIND_SECTIONS}
-    known = known_names({section: kind for section, kind in named.items() if isinstance(kind, str)})
+    chosen = {one: changes.get(f"{one}.kind", getattr(config, one).kind) for one in KIND_SECTIONS}
+    named = {section: kind for section, kind in chosen.items() if isinstance(kind, str)}
+    known = known_names(named)
     for name, value in changes.items():
-        section = name.rpartition(".")[0]
-        # What a kind that is not here has of its own, only its class knows; `validate` refuses the kind.
-        if name not in known and (section not in named or kinds.is_here(section, named[section])):
-            raise ConfigError(f"unknown setting {name}{nearest_setting(name, known)}")
         head, _, leaf = name.rpartition(".")
+        # What a kind that is not here has of its own, only its class knows; `validate` refuses the kind.
+        if name not in known and (head not in named or kinds.is_here(head, named[head])):
+            raise ConfigError(f"unknown setting {name}{nearest_setting(name, known)}")
         tree.setdefault(head, {})[leaf] = _plain(value)
     top = tree.pop("", {})
     if top.get("perturb") == NO_PERTURBATION:

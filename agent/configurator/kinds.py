@@ -19,8 +19,7 @@ import planners
 from agent.configurator.settings import KIND_SECTIONS
 from agent.errors import ConfigError
 from joule_errors.words import unfit
-from joule_schema.own_modules import names_class, source_of
-from planners.kinds import home_of as home_of_planner
+from joule_schema.own_modules import home_in, source_of
 
 REGULARIZERS: dict[str, str] = {
     "simnorm": "agent.perception.regularizers:SimNorm",
@@ -68,16 +67,14 @@ def table(section: str) -> dict[str, str]:
     return planners.KINDS if section == "planner" else REGULARIZERS
 
 
-def home_of(section: str, kind: str) -> str | None:
-    """The module and class of a kind; None for one that this program does not know.
+def choices(section: str) -> list[str]:
+    """The kinds that this program knows by name."""
+    return [*table(section), *([NO_PLANNER] if section == "planner" else [])]
 
-    Args:
-        section: `planner` or `regularizer`.
-        kind: a name in the `table`, or `module:Class` for a class in a file of the user's own.
-    """
-    if section == "planner":
-        return home_of_planner(kind)
-    return REGULARIZERS.get(kind) or (kind if names_class(kind) else None)
+
+def home_of(section: str, kind: str) -> str | None:
+    """The module and class of a kind, by name or as `module:Class`; None for an unknown one."""
+    return home_in(table(section), kind)
 
 
 def is_here(section: str, kind: str) -> bool:
@@ -120,9 +117,9 @@ def settings_of(section: str, kind: str) -> dict[str, Setting]:
     home = home_of(section, kind)
     if home is None:
         return {}
-    where = "planners.KINDS" if section == "planner" else "REGULARIZERS"
-    where = f"{section}.kind" if kind == home else where
     if not isinstance(home, str) or home.startswith("__main__:"):
+        of_table = "planners.KINDS" if section == "planner" else "REGULARIZERS"
+        where = f"{section}.kind" if kind == home else of_table
         raise ConfigError(
             f"{where}: {kind} is named {home!r:.80}; name a class in a file of its own, such as my_module:MyClass"
         )
@@ -165,7 +162,6 @@ def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         where = f"{section}.{name}"
         if name not in has:
-            check_module(where, section, kind)
             near = difflib.get_close_matches(name, has, n=1, cutoff=0.5)
             others = [other for other, _ in all_settings(section).get(name, ())]
             if others:

@@ -206,7 +206,7 @@ def _check_kinds(config: Config, elsewhere: bool) -> None:
         node = getattr(config, section)
         if elsewhere and not kinds.is_here(section, node.kind):
             continue
-        known = [*kinds.table(section), *([kinds.NO_PLANNER] if section == "planner" else [])]
+        known = kinds.choices(section)
         if node.kind not in known and kinds.home_of(section, node.kind) is None:
             near = difflib.get_close_matches(node.kind, known, n=1, cutoff=0.3)
             hint = f"; did you mean {near[0]}?" if near else ""

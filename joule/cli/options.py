@@ -86,10 +86,9 @@ class _Kinds(tuple[str, ...]):
 
 def add_kind(group: Any, section: str, default: str, text: str) -> None:
     """Adds the option that names the planner or the regulariser; arguments as for `add_setting`."""
-    none = [kinds.NO_PLANNER] if section == "planner" else []
     group.add_argument(
         f"--{section}.kind",
-        choices=_Kinds([*kinds.table(section), *none]),
+        choices=_Kinds(kinds.choices(section)),
         dest=f"{section}.kind",
         default=argparse.SUPPRESS,
         help=f"{text} module:Class names one in a file of your own. (default: {default})",

@@ -24,9 +24,7 @@ class Steering:
 
     def __init__(self, agent: WorldModelAgent) -> None:
         self.agent = agent
-        own = agent.config.planner.kind
-        named = () if own == NO_PLANNER or own in planners.KINDS else (own,)
-        self.planners = (*planners.KINDS, *named, NO_PLANNER)
+        self.planners = tuple(dict.fromkeys((*planners.KINDS, agent.config.planner.kind, NO_PLANNER)))
         """The kinds to choose from, with the agent's own; the last one acts without planning."""
         cost = agent.modules.task_cost
         terms = cost.task.terms if isinstance(cost, TaskCost) else ()

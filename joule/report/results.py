@@ -117,17 +117,20 @@ def read_tree(folder: Path | str) -> list[Run]:
     paths = sorted(_seeds(folder, MOST_ENTRIES), key=lambda path: (path.parent, len(path.name), path.name))
     if not paths:
         raise ResultsError(f"{folder} holds no results: no <agent>/<env>/seed<k>.csv under it")
-    runs = []
+    runs, suites = [], dict[Path, dict[str, Any]]()
     for path in paths:
         run = read_evaluations(path)
-        folders = [parent.name for parent in path.resolve().parents]
+        places = path.resolve().parents
+        folders = [place.name for place in places]
         # An env id may hold "/" and so take more than one folder, such as "joule/Push-v0" under "joule".
         levels = run.env.split("/")[::-1]
         depth = len(levels) if folders[: len(levels)] == levels else 1
         suite = folders[depth + 1] if folders[depth : depth + 1] == [run.agent] else ""
         # Rows of a model file have the env of all model files: the folder alone says which of them it is.
         robot = run.env == MODEL_ENV and suite and depth == 1 and folders[0] != MODEL_FOLDER
-        settings = _suite_settings(path.resolve().parents[depth + 1]) if suite else {}
+        if suite and places[depth + 1] not in suites:
+            suites[places[depth + 1]] = _suite_settings(places[depth + 1])
+        settings = suites[places[depth + 1]] if suite else {}
         env = f"{run.env} ({folders[0]})" if robot else run.env
         runs.append(replace(run, suite=suite, env=env, settings=settings))
     return runs

@@ -17,9 +17,8 @@ from agent.configurator.settings import GOAL_CONDITIONED, NO_ENV, unit_of
 from joule.escaping import markdown
 from joule.report.amounts import count
 from joule.storage.run_entries import CURVE
-from joule.storage.trust import flags_needed, modules_named
+from joule.storage.trust import flags_needed, modules_named, modules_of_classes
 from joule_errors.printable import printable
-from joule_schema.own_modules import names_class
 
 _LIBRARIES = ("joule", "python", "torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib")
 _NEWEST = 10
@@ -207,11 +206,7 @@ def _use(values: Mapping[str, Any], repo: str, address: str, revision: str) -> s
         lines.append(" ".join([f"joule render {path}", *flags]))
     text = _code("\n".join(lines))
     if flags:
-        own = (
-            "code"
-            if names_class(config.planner.kind) or names_class(config.regularizer.kind)
-            else "environment"
-        )
+        own = "code" if modules_of_classes(config) else "environment"
         text += f"\n\nThe options say that you trust the {own} of this run"
         text += "; `joule pull` imports nothing." if repo else "."
     arguments = ", ".join([f'"{path}"', *trust])

@@ -36,12 +36,17 @@ _LONGEST_KWARGS = 200
 
 def modules_named(config: Config) -> dict[str, str]:
     """The modules that settings import, each with what names it: `my_pkg` for the environment `my_pkg:Arm-v0`."""
-    named = [(module_of(config.env), f"environment {config.env}")]
-    named += [(kind.partition(":")[0], f"{what} {kind}") for what, kind in _classes(config).items()]
+    module = module_of(config.env)
+    of_env = {} if module is None else {module: f"environment {config.env}"}
+    return of_env | {one: of_env.get(one, what) for one, what in modules_of_classes(config).items()}
+
+
+def modules_of_classes(config: Config) -> dict[str, str]:
+    """Those of the planner and the regulariser, as far as `module:Class` names them."""
     found: dict[str, str] = {}
-    for module, what in named:
-        if module is not None:
-            found.setdefault(module, what)
+    for what, kind in (("planner", config.planner.kind), ("regulariser", config.regularizer.kind)):
+        if names_class(kind):
+            found.setdefault(kind.partition(":")[0], f"{what} {kind}")
     return found
 
 
@@ -54,12 +59,6 @@ def trusted_modules(given: object) -> tuple[str, ...]:
     if (names := texts_in(given)) is None:
         raise ConfigError(f'trust_modules: found {given!r:.80}; give a list of names, such as ["my_pkg"]')
     return names
-
-
-def _classes(config: Config) -> dict[str, str]:
-    """The planner and the regulariser, as far as `module:Class` names them."""
-    kinds = {"planner": config.planner.kind, "regulariser": config.regularizer.kind}
-    return {what: kind for what, kind in kinds.items() if names_class(kind)}
 
 
 def flags_needed(config: Config) -> list[str]:
@@ -125,7 +124,7 @@ def trusted(
     known, named = _known(), trusted_modules(trust_modules)
     does, flags = dict[str, list[str]](), []
     # What such a name calls may be anything in a module, also in one that every program has imported, such as `os`.
-    called = {kind.partition(":")[0] for kind in _classes(config).values()}
+    called = modules_of_classes(config)
     for module, what in modules_named(config).items():
         # The message contains an option to copy: the name must not hide a second word or a terminal code.
         if not all(part.isidentifier() for part in module.split(".")):

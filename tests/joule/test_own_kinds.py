@@ -181,6 +181,8 @@ def test_the_command_line_takes_the_settings_of_a_planner_of_ones_own(own: Path)
     ):
         with pytest.raises(ConfigError, match=message):
             train.main(["--planner.kind", kind])
+    with pytest.raises(ConfigError, match=r"unknown setting planner.force"):
+        replace(Config(), {"planner.kind": ["own_search:Still"], "planner.force": 2.0})
     with pytest.raises(ConfigError, match=r"planner.force: 2.0 is outside -1 to 1"):
         validate(replace(Config(), {"planner.kind": "own_search:Still", "planner.force": 2.0}))
     (own / "own_search.py").write_text("class Still(:")
