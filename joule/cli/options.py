@@ -19,9 +19,10 @@ from collections.abc import Container, Sequence
 from typing import Any, Literal
 
 from agent.configurator import kinds
-from agent.configurator.dotted_names import known_names
+from agent.configurator.dotted_names import flatten
 from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
 from agent.errors import ConfigError
+from joule.cli.named_kinds import named_kinds
 from joule.cli.parser import Parser, json_object, number, whole_number
 from joule.goals.plan import OF_GOALS
 from joule_schema.own_modules import names_class
@@ -52,7 +53,7 @@ def add_settings(
         prefix: the section with a dot; empty for the settings of the run itself.
         without: fields that get no option.
         arguments: the command line. The help shows the own settings of the planner and the regulariser that
-            it names.
+            it names, by an option or through a run.
     """
     hints, helps, section = typing.get_type_hints(node), field_help(node), prefix.rstrip(".")
     title = (inspect.getdoc(node) or "").splitlines()[0]
@@ -72,7 +73,7 @@ def add_settings(
             continue
         add_setting(group, prefix + item.name, hints[item.name], default, helps.get(item.name, ""))
     if section in KIND_SECTIONS:
-        add_kind_settings(group, section, kind_in(arguments, section))
+        add_kind_settings(group, section, named_kinds(arguments)[section])
     for name, of_section, default in sections:
         add_settings(parser, of_section, default, f"{prefix}{name}.", without=without, arguments=arguments)
 
@@ -128,6 +129,7 @@ def add_setting(group: Any, name: str, hint: Any, default: Any, text: str) -> No
 
 ONE_ALONE = {
     "task": "join the terms of a task by +, as in less:velocity+0.1*control",
+    "data": "give one source; recorded episodes of several folders go into one",
     "goal": "give one goal",
     "goal_energy": "give one energy",
     "sub_goal_decisions": "give one number",
@@ -145,18 +147,6 @@ class Once(argparse.Action):
             option, one = self.dest.replace("_", "-"), ONE_ALONE[self.dest]
             raise ConfigError(f"--{option}: found {getattr(namespace, self.dest)!r} and {values!r}; {one}")
         setattr(namespace, self.dest, values)
-
-
-def kind_in(arguments: Sequence[str], section: str) -> str:
-    """The kind of planner or regulariser that a command line names, or the default."""
-    flag, default = f"--{section}.kind", Config()
-    found = default.planner.kind if section == "planner" else default.regularizer.kind
-    for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
-        if word == flag:
-            found = following
-        elif word.startswith(f"{flag}="):
-            found = word.partition("=")[2]
-    return found
 
 
 def add_kind_settings(group: Any, section: str, kind: str) -> None:
@@ -187,7 +177,7 @@ def field_help(node: type) -> dict[str, str]:
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Dotted name -> value of those options that are settings and were given."""
-    named = {section: vars(options).get(f"{section}.kind", "") for section in KIND_SECTIONS}
-    known = {*known_names(named), *OF_GOALS}
-    given = {name: value for name, value in vars(options).items() if name in known}
+    known = {*flatten(Config()), *OF_GOALS}
+    own = tuple(f"{section}." for section in KIND_SECTIONS)  # a kind in a file of the user's own has any
+    given = {name: value for name, value in vars(options).items() if name in known or name.startswith(own)}
     return given | {name: tuple(given[name]) for name in LISTS if name in given}

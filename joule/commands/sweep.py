@@ -29,7 +29,7 @@ from joule.cli.command_line import command_words, shell_line
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser, whole_number
 from joule.extras import needed
-from joule.sweeping.grid import OWN, read_grid
+from joule.sweeping.grid import OWN, SettingReader, read_grid
 from joule.sweeping.plan import AGENTS, Plan, check_plan, read_plan
 from joule_schema.model_file import is_model_file, of_model_file
 
@@ -117,13 +117,15 @@ def plan_of(options: argparse.Namespace) -> Plan:
     Raises:
         ConfigError: for options and files that cannot be used.
     """
-    plan = Plan() if options.file is None else read_plan(options.file)
+    reader = SettingReader()
+    reader.learn_kinds(given_settings(options))
+    plan = Plan() if options.file is None else read_plan(options.file, reader)
     changes = {
         name: tuple(itertools.chain(*value))
         for name in ("agents", "envs", "seeds")
         if (value := getattr(options, name)) is not None
     }
-    grid = {**plan.grid, **read_grid(options.grid or ())}
+    grid = {**plan.grid, **read_grid(options.grid or (), reader)}
     no_film = {} if "video" in grid else {"video": False}
     settings = {**no_film, **plan.settings, **given_settings(options)}
     preset = options.preset or plan.preset

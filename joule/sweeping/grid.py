@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent.configurator import kinds
 from agent.configurator.dotted_names import flatten, known_names, nearest_setting
-from agent.configurator.settings import LISTS, Config
+from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
 from agent.errors import ConfigError
-from joule.cli.options import add_settings, given_settings
+from joule.cli.options import add_setting, add_settings, given_settings
 from joule.cli.parser import Parser, number
 from joule_schema import json_text
 from joule_schema.errors import shown
+from joule_schema.own_modules import names_class
 
 OWN = {"agent": "--agents", "env": "--envs", "seed": "--seeds"}
 """Settings that a sweep has an option for -> the option."""
@@ -53,6 +56,27 @@ class SettingReader:
         self._parser = Parser(prog="train.py")
         add_settings(self._parser, Config, Config())
         self._known = [name for name in known_names() if name not in OWN]
+
+    def learn_kinds(self, given: Mapping[str, Any]) -> None:
+        """Adds the own settings of the planners and regularisers that are named, such as `my_module:MyPlanner`.
+
+        Args:
+            given: dotted name of a setting -> its value, the values of it, or a text that the grid has for it.
+
+        Raises:
+            ConfigError: for a file of such a kind that cannot be read.
+        """
+        for section in KIND_SECTIONS:
+            named = given.get(f"{section}.kind", ())
+            if isinstance(named, str):
+                named = re.split(r"[^\w.:]+", named)
+            for kind in named if isinstance(named, list) else ():
+                if not (isinstance(kind, str) and names_class(kind)):
+                    continue
+                for own, setting in kinds.settings_of(section, kind).items():
+                    if (name := f"{section}.{own}") not in self._known:
+                        add_setting(self._parser, name, setting.type, None, argparse.SUPPRESS)
+                        self._known.append(name)
 
     def name(self, text: str, where: str) -> str:
         """The dotted name of a setting, also where it is written with hyphens.
@@ -90,33 +114,40 @@ class SettingReader:
             raise ConfigError(f"{where}: {name}: {str(error).removeprefix(f'argument {flag}: ')}") from None
 
 
-def read_grid(texts: Sequence[str], where: str = "--grid") -> dict[str, Values | Range]:
+def read_grid(texts: Sequence[str], reader: SettingReader | None = None) -> dict[str, Values | Range]:
     """The grid in texts such as `learning.batch_size=64,256`.
+
+    Args:
+        texts: each with a setting.
+        reader: knows the kinds of planners and regularisers that are named elsewhere.
 
     Raises:
         ConfigError: for a text without values, an unknown setting, a value that it does not take, and a setting
             or a value that comes twice.
     """
-    reader, found = SettingReader(), {}
+    entries = []
     for text in texts:
         head, equals, tail = text.partition("=")
         if not equals:
-            raise ConfigError(f"{where}: found {shown(text)}, expected NAME=VALUE,VALUE or NAME=LOW..HIGH")
-        name = reader.name(head, where)
-        if name in found:
-            raise ConfigError(f"{where}: {name} comes twice; give all of its values at once")
-        found[name] = _entry(reader, name, tail.strip(), where)
-    return found
+            raise ConfigError(f"--grid: found {shown(text)}, expected NAME=VALUE,VALUE or NAME=LOW..HIGH")
+        entries.append((head, tail))
+    return _grid(entries, "--grid", reader or SettingReader())
 
 
-def grid_of_json(entries: Mapping[str, Any], where: str) -> dict[str, Values | Range]:
+def grid_of_json(entries: Mapping[str, Any], where: str, reader: SettingReader) -> dict[str, Values | Range]:
     """The grid in a JSON object: each entry is a list of values, or a text as on the command line.
 
     Raises:
         ConfigError: as `read_grid`.
     """
-    reader, found = SettingReader(), {}
-    for head, entry in entries.items():
+    return _grid([*entries.items()], where, reader)
+
+
+def _grid(entries: Sequence[tuple[str, Any]], where: str, reader: SettingReader) -> dict[str, Values | Range]:
+    """The grid in names with their entries."""
+    reader.learn_kinds({head.strip(): entry for head, entry in entries})
+    found: dict[str, Values | Range] = {}
+    for head, entry in entries:
         name = reader.name(head, where)
         if name in found:
             raise ConfigError(f"{where}: {name} comes twice; give all of its values at once")

@@ -89,8 +89,12 @@ def _check_size(plan: Plan) -> None:
         raise ConfigError(f"--grid: {count:,} trials are more than {MOST_TRIALS:,}; give fewer values")
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path, reader: SettingReader | None = None) -> Plan:
     """The plan in a JSON file: an object with the names of `Plan`, each of which may be missing, and `steps`.
+
+    Args:
+        path: the file.
+        reader: learns the kinds of planners and regularisers that the file names.
 
     Raises:
         ConfigError: for a file that cannot be read, an unknown name, or a value of another kind.
@@ -123,11 +127,13 @@ def read_plan(path: Path) -> Plan:
         if not isinstance(values.get(name, {}), dict):
             raise ConfigError(f"{where}: {name} is {shown(values[name])}, expected an object of settings")
     found |= {name: values[name] for name in ("preset", "search") if name in values}
-    reader, named = SettingReader(), {"steps": values["steps"]} if "steps" in values else {}
+    reader, named = reader or SettingReader(), {"steps": values["steps"]} if "steps" in values else {}
+    for entries in (values.get("settings", {}), values.get("grid", {})):
+        reader.learn_kinds(entries)
     for text, value in values.get("settings", {}).items():
         if (name := reader.name(text, where)) in named:
             raise ConfigError(f"{where}: {name} comes twice; give one of the two")
         named[name] = value
     found["settings"] = {name: plain(name, value) for name, value in named.items()}
-    found["grid"] = grid_of_json(values.get("grid", {}), where)
+    found["grid"] = grid_of_json(values.get("grid", {}), where, reader)
     return Plan(**found)

@@ -21,10 +21,12 @@ from agent.configurator.validation import validate
 from agent.errors import ConfigError
 from agent.perception import regularizers
 from joule.cli.options import given_settings
-from joule.commands import train
+from joule.commands import evaluate, sweep, train
 from joule.playing.steering import Steering
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
+from joule.sweeping.grid import read_grid
+from joule.sweeping.trials import grid_trials
 from joule_schema.own_modules import names_class, source_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -188,6 +190,40 @@ def test_the_command_line_takes_the_settings_of_a_planner_of_ones_own(own: Path)
     (own / "own_search.py").write_text("class Still(:")
     with pytest.raises(ConfigError, match=r"own_search.py cannot be read: .*line 1"):
         replace(Config(), {"planner.kind": "own_search:Others"})
+
+
+def test_a_run_takes_the_settings_of_its_planner_without_the_kind(
+    small: Mapping[str, Any], own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent_of(small, planner__kind="own_search:Still", planner__force=0.25).save(own / "run")
+    given = {"planner.force": 0.5}
+    for command, words in ((train, ["--resume", "run"]), (evaluate, ["run", "--episodes", "1"])):
+        words = [*words, "--planner.force", "0.5"]
+        assert given_settings(command.parser(words).parse(words)) == given
+    loaded: Any = joule.load("run", settings=given)
+    assert loaded.predict(tiny_env.Point().reset(seed=1)[0])[0] == pytest.approx([0.5])
+
+
+def test_a_sweep_varies_the_settings_of_a_planner_of_ones_own(own: Path) -> None:
+    (own / "plan.json").write_text(
+        '{"settings": {"planner.kind": "own_search:Still"}, "grid": {"planner.force": [0]}}'
+    )
+    for words in (
+        ["--planner.kind", "own_search:Still", "--grid", "planner.force=0,0.5"],
+        ["--grid", "planner.force=0,0.5", "planner.kind=own_search:Still"],
+        ["--file", "plan.json", "--grid", "planner.force=0,0.5"],
+    ):
+        plan = sweep.plan_of(sweep.parser(words).parse(words))
+        assert plan.grid["planner.force"] == (0.0, 0.5)
+        trials, _ = grid_trials(plan, own)
+        assert [one.config.planner.settings for one in trials if one.config] == [{}, {"force": 0.5}]
+    for text, message in (
+        ("planner.forse=1", r"^--grid: unknown setting planner.forse; did you mean planner.force\?$"),
+        ("planner.force=much", r"^--grid: planner.force: 'much' is not a number$"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            read_grid([text, "planner.kind=mppi,own_search:Still"])
+    assert "own_search" not in sys.modules
 
 
 def test_the_factory_makes_a_planner_of_ones_own(own: Path) -> None:

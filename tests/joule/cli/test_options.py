@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_files import make_run
 
-from agent.configurator.settings import ActorConfig, Config, LearningConfig
+from agent.configurator.settings import ActorConfig, Config, LearningConfig, PlannerConfig, RegularizerConfig
 from agent.errors import ConfigError
 from joule.arguments import as_path
 from joule.cli.command_line import setting_words
+from joule.cli.named_kinds import named_kinds
 from joule.cli.nearest_option import OTHER_NAMES
-from joule.cli.options import field_help, given_settings, kind_in
+from joule.cli.options import field_help, given_settings
 from joule.cli.parser import Parser, json_object, number, whole_number
 from joule.commands import evaluate, play, sweep, train
 from joule.settings import config_init_from
@@ -59,10 +61,31 @@ def test_the_help_shows_the_settings_of_the_planner_that_the_arguments_name() ->
 
 
 def test_the_last_kind_that_is_named_counts() -> None:
-    assert kind_in([], "planner") == Config().planner.kind
-    assert kind_in(["--planner.kind", "cem", "--planner.kind=icem"], "planner") == "icem"
-    assert kind_in(["--planner.kind"], "planner") == ""
-    assert kind_in(["--planner.kind", "cem"], "regularizer") == Config().regularizer.kind
+    usual = {"planner": Config().planner.kind, "regularizer": Config().regularizer.kind}
+    assert named_kinds([]) == named_kinds(["--planner.kind"]) == usual
+    assert named_kinds(["--planner.kind", "cem", "--planner.kind=icem"]) == usual | {"planner": "icem"}
+    words = ["--regularizer.kind", "vicreg", "--planner.kind", "cem"]
+    assert named_kinds(words) == {"planner": "cem", "regularizer": "vicreg"}
+
+
+def test_a_kind_that_no_option_names_is_that_of_the_run(tmp_path: Path) -> None:
+    run, other = str(tmp_path / "run"), str(tmp_path / "other")
+    make_run(tmp_path / "run", planner=PlannerConfig("icem"), regularizer=RegularizerConfig("vicreg"))
+    make_run(tmp_path / "other")
+    of_run = {"planner": "icem", "regularizer": "vicreg"}
+    for words in (
+        [run],
+        ["--episodes", "3", run],
+        ["--resume", run],
+        [f"--init-from={run}"],
+        ["--adapt", run],
+    ):
+        assert named_kinds(words) == of_run
+        assert "--planner.colour" in help_of(words)
+    assert named_kinds(["--planner.kind", "cem", run]) == of_run | {"planner": "cem"}
+    assert named_kinds(["--data", run, "--out", "absent"]) == named_kinds([other])
+    (tmp_path / "run" / "config.json").write_text("{")
+    assert named_kinds([run]) == named_kinds([])
 
 
 def test_a_setting_of_another_kind_is_read_and_refused_by_validation() -> None:
@@ -104,6 +127,11 @@ def test_a_second_task_is_refused_and_not_taken_in_place_of_the_first(command: A
         command.parser().parse([*run, "--task", "still", "--task=more:height"])
     again = command.parser().parse([*run, "--task", "still", "--task", "still", "--seed", "1", "--seed", "2"])
     assert given_settings(again)["task"] == "still"
+
+
+def test_a_second_source_of_data_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^--data: found 'one' and 'two'; give one source"):
+        train.parser().parse(["--data", "one", "--data", "two"])
 
 
 def test_a_value_that_cannot_be_read_is_named() -> None:
