@@ -174,7 +174,12 @@ class Request:
             from joule.storage.run_paths import located
 
             folder, self.checkpoint = located(Path(source))
-            self.run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
+            self.run = Run.open(
+                folder,
+                trust_modules=trust_modules,
+                trust_env_kwargs=trust_env_kwargs,
+                other_planner="planner.kind" in changes,
+            )
             self.config = self.run.config
             self.changes = with_model_file(self.changes, self.config)
         else:

@@ -207,7 +207,7 @@ def _train(
             given = with_settings_of_data(given, trust)
         config = config_from(preset or "default", given)
     else:
-        config = config_init_from(_opened(init_from, "--init-from", trust).config, given)
+        config = config_init_from(_opened(init_from, "--init-from", given, trust).config, given)
     if from_command_line:
         threads.set_variables(config.threads)
     if out is not None:
@@ -251,7 +251,7 @@ def _resume(
         threads.set_variables(given.get("threads") or threads.of_run(resume))
     from joule.storage.checkpoint import newest_step
 
-    run = _opened(resume, "--resume", trust)
+    run = _opened(resume, "--resume", given, trust)
     given = with_model_file(given, run.config)
     if given.get("env", NO_ENV) not in (NO_ENV, run.config.env):  # as for a new run
         from envs.registry import checked_id, complete_id
@@ -291,7 +291,7 @@ def _goes_on(folder: Path) -> bool:
         return False
 
 
-def _opened(path: Path, flag: str, trust: Mapping[str, Any]) -> Run:
+def _opened(path: Path, flag: str, given: Mapping[str, Any], trust: Mapping[str, Any]) -> Run:
     """The run that `--resume` or `--init-from` names.
 
     Raises:
@@ -304,7 +304,7 @@ def _opened(path: Path, flag: str, trust: Mapping[str, Any]) -> Run:
 
     shipped = folder_of(path)
     folder = located(path)[0] if flag == "--init-from" else shipped or path
-    run = Run.open(folder, **trust)
+    run = Run.open(folder, **trust, other_planner="planner.kind" in given)
     if run.shared:
         named = path if shipped is None else address(shipped.name)
         raise RunError(

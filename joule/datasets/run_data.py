@@ -16,7 +16,7 @@ from agent.interface import Arrays, EnvSpec
 from agent.learning.recorded import with_costs_of
 from agent.training_env import check_spec, warn_of_other_pictures
 from envs.safe_env import SafeEnv
-from joule.storage.loading import load
+from joule.storage.loading import load_experienced
 
 
 def read_episodes(
@@ -38,8 +38,7 @@ def read_episodes(
             readouts do not serve.
         TaskError: where this run learns by the environment's own cost and the other one did not.
     """
-    usable = {"device": config.device, "memory_budget_gb": config.memory_budget_gb, "constraint": ()}
-    earlier = load(folder, settings=usable, **trust)
+    earlier = load_experienced(folder, config, trust)
     if not isinstance(earlier, WorldModelAgent):
         raise ConfigError(f"data: {folder} is a run of {earlier.kind}; the data of a run are those of joule")
     there, here = _shapes(earlier.env_spec), _shapes(env.env_spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,8 @@ from typing import Any
 import gymnasium
 
 from agent.configurator.dotted_names import drop_foreign_settings, replace
-from agent.configurator.settings import KIND_SECTIONS, Config
+from agent.configurator.kinds import NO_PLANNER
+from agent.configurator.settings import KIND_SECTIONS, Config, PlannerConfig
 from agent.configurator.validation import validate
 from agent.cost.task import IN_PYTHON
 from agent.cost.task_text import parse
@@ -65,9 +67,33 @@ def load(
     """
     changes = merged(settings, keywords, load)
     folder, chosen = located(as_path("path", path))
-    run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
+    run = Run.open(
+        folder,
+        trust_modules=trust_modules,
+        trust_env_kwargs=trust_env_kwargs,
+        other_planner="planner.kind" in changes,
+    )
     import_module_of(run.config.env)
     return restored(run, chosen, env, changes)[0]
+
+
+def load_experienced(path: Path, config: Config, trust: Mapping[str, Any]) -> Agent:
+    """Loads the agent of a run for what it has learned and experienced. It does not act, and has no planner.
+
+    Args:
+        path: as for `load`.
+        config: of the run that it is for, whose device and memory budget hold.
+        trust: `trust_modules` and `trust_env_kwargs`, as for `load`.
+
+    Raises:
+        RunError, CheckpointError, ReplayLogError, ConfigError: as `load`.
+    """
+    folder, chosen = located(path)
+    run = Run.open(folder, **trust, other_planner=True)
+    import_module_of(run.config.env)
+    run.config = dataclasses.replace(run.config, planner=PlannerConfig(NO_PLANNER))
+    usable = {"device": config.device, "memory_budget_gb": config.memory_budget_gb, "constraint": ()}
+    return restored(run, chosen, settings=usable)[0]
 
 
 def restored(

@@ -86,13 +86,22 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: Path, *, trust_modules: Sequence[str] = (), trust_env_kwargs: bool = False) -> Run:
+    def open(
+        cls,
+        path: Path,
+        *,
+        trust_modules: Sequence[str] = (),
+        trust_env_kwargs: bool = False,
+        other_planner: bool = False,
+    ) -> Run:
         """Opens the run in a folder and validates its settings.
 
         Args:
             path: the run folder.
             trust_modules: modules that the run's environment may import although another user made the run.
             trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
+            other_planner: whether the user has named a planner in place of its own, or none is needed: then the
+                module of its own is not asked for.
 
         Raises:
             RunError: for a folder that is not a run, is of another format, holds a damaged or oversized file
@@ -100,7 +109,9 @@ class Run:
         """
         folder = Path(path)
         record, config = read_run(folder)
-        return cls(folder, trusted(folder, config, record["id"], trust_modules, trust_env_kwargs), record)
+        identifier = record["id"]
+        config = trusted(folder, config, identifier, trust_modules, trust_env_kwargs, other_planner)
+        return cls(folder, config, record)
 
     @property
     def checkpoints(self) -> Path:

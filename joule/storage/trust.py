@@ -9,6 +9,7 @@ does not hold.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.configurator.dotted_names import replace
-from agent.configurator.settings import Config
+from agent.configurator.settings import Config, PlannerConfig
 from agent.errors import ConfigError
 from joule.arguments import texts_in
 from joule.storage.errors import RunError
@@ -102,7 +103,12 @@ def register(identifier: str, config: Config, before: Config | None = None) -> N
 
 
 def trusted(
-    folder: Path, config: Config, identifier: str, trust_modules: Sequence[str], trust_env_kwargs: bool
+    folder: Path,
+    config: Config,
+    identifier: str,
+    trust_modules: Sequence[str],
+    trust_env_kwargs: bool,
+    other_planner: bool = False,
 ) -> Config:
     """The settings of a run as they hold for this user.
 
@@ -112,6 +118,7 @@ def trusted(
         identifier: the run's id.
         trust_modules: modules that the user trusts for this run.
         trust_env_kwargs: whether the user trusts the keyword arguments of its environment.
+        other_planner: whether the user has named a planner in place of its own, or none is needed.
 
     Returns:
         The settings; without their memory budget where it is another user's.
@@ -123,9 +130,10 @@ def trusted(
     """
     known, named = _known(), trusted_modules(trust_modules)
     does, flags = dict[str, list[str]](), []
+    used = dataclasses.replace(config, planner=PlannerConfig()) if other_planner else config
     # What such a name calls may be anything in a module, also in one that every program has imported, such as `os`.
-    called = modules_of_classes(config)
-    for module, what in modules_named(config).items():
+    called = modules_of_classes(used)
+    for module, what in modules_named(used).items():
         # The message contains an option to copy: the name must not hide a second word or a terminal code.
         if not all(part.isidentifier() for part in module.split(".")):
             raise RunError(f"{folder}: env {config.env!r} names no module that could be imported")

@@ -16,7 +16,7 @@ from joule.datasets.reading import read_data
 from joule.environment import make_env
 from joule.memory_budget import check_budget
 from joule.storage.agent_checkpoint import save_as_run
-from joule.storage.loading import load
+from joule.storage.loading import load_experienced
 from joule.storage.run_folder import Run
 from joule.storage.run_paths import default_folder
 from joule.storage.trust import modules_named, trusted_modules
@@ -57,11 +57,9 @@ def train_init_from(
         StopRun: when the run cannot continue.
     """
     check_eval_process(config)
-    # The other agent does not act. It is on the device, and within the budget, of the new one.
-    usable = {"device": config.device, "memory_budget_gb": config.memory_budget_gb, "constraint": ()}
     trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
     folder = default_folder(config) if out is None else _linked(out)
-    _save_init_from(config, load(earlier, settings=usable, **trust), folder, command, ray)
+    _save_init_from(config, load_experienced(earlier, config, trust), folder, command, ray)
     modules = [*trusted_modules(trust_modules), *modules_named(config)]  # this user gave the settings
     run = Run.open(folder, trust_modules=modules, trust_env_kwargs=True)
     return train_further(run, config, reporting=reporting, handle_signals=handle_signals, ray=ray)

@@ -27,6 +27,7 @@ from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
 from joule.sweeping.grid import read_grid
 from joule.sweeping.trials import grid_trials
+from joule.trained import Request
 from joule_schema.own_modules import names_class, source_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -103,6 +104,26 @@ def test_a_run_keeps_the_names_and_acts_with_another_planner_where_they_are_gone
     assert joule.load(own / "run", settings=known).predict(obs)[0].shape == (1,)
 
 
+def test_experience_is_learned_from_without_the_planner_that_collected_it(
+    small: Mapping[str, Any], own: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent_of(small, planner__kind="own_search:Still", planner__force=0.25).learn(60).save(own / "run")
+    gone(own)
+    monkeypatch.setenv("XDG_STATE_HOME", str(own / "another user"))
+    changes = {"planner.kind": "mppi", "planner.samples": 16, "video": False}
+    begun = joule.train(init_from=own / "run", out=own / "begun", settings=changes, steps=20, progress=False)
+    assert begun.agent.frames == 20
+    options = {
+        name: value for name, value in small.items() if "explore" not in name and "learning" not in name
+    }
+    options |= {"steps": 20, "eval_every_frames": 20}
+    data = joule.train(settings={**options, "data": str(own / "run")}, out=own / "data", progress=False)
+    assert data.agent.config.data
+    assert not caplog.records  # nothing is said of a planner that is not used
+    with pytest.raises(RunError, match="--trust-module own_search"):
+        joule.train(init_from=own / "run", out=own / "refused", steps=20, progress=False)
+
+
 def test_a_run_with_a_planner_that_another_program_named_acts_with_a_known_one(
     small: Mapping[str, Any], own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +157,11 @@ def test_the_modules_of_another_user_are_named_and_not_imported(
     ):
         Run.open(folder)
     assert Run.open(folder, trust_modules=["arms", "theirs.search"]).config.planner == config.planner
+    with pytest.raises(
+        RunError, match=r"would import the module arms; if you trust it, add --trust-module arms$"
+    ):
+        Request(folder, {"planner.kind": "mppi"})
+    assert Request(folder, {"planner.kind": "mppi"}, trust_modules=["arms"]).config.planner == config.planner
     assert "theirs" not in sys.modules
 
 
