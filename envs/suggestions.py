@@ -11,7 +11,7 @@ from types import ModuleType
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env_id
 
-from envs.faults.errors import OF_JOULE
+from joule_errors.user_code import OF_JOULE
 
 DM_CONTROL_TASKS = {
     "acrobot": "swingup swingup_sparse",

@@ -6,8 +6,12 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+
+from joule_errors.user_code import raised
+from joule_schema.errors import SchemaError
 
 _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -32,6 +36,28 @@ def look_here() -> None:
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
+
+
+def class_of(home: str) -> type:
+    """The class that `module:Class` names. Its module is imported, from the working directory too.
+
+    Raises:
+        SchemaError: for a module that is not there, needs another one or raises, and for a class that it does not
+            have.
+    """
+    module, _, name = home.partition(":")
+    look_here()
+    try:
+        found = getattr(import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            raise SchemaError(f"there is no module {module} to import it from") from error
+        raise SchemaError(f"importing {module} needs the package {error.name!r}, not installed") from error
+    except Exception as error:
+        raise SchemaError(f"importing {module} {raised(error)}") from error
+    if not isinstance(found, type):
+        raise SchemaError(f"module {module} has no class {name}")
+    return found
 
 
 def source_of(module: str) -> Path | None:

@@ -2,10 +2,11 @@
 
 import difflib
 import typing
-from importlib import import_module
 from typing import Any
 
-from joule_schema.own_modules import home_in, look_here
+from joule_errors.user_code import making
+from joule_schema.errors import SchemaError
+from joule_schema.own_modules import class_of, home_in
 from planners.base import Bound, Planner, SettingError
 from planners.kinds import KINDS
 
@@ -14,9 +15,11 @@ def settings(kind: str) -> type:
     """The frozen dataclass of the settings that a kind of planner has.
 
     Raises:
-        SettingError: for an unknown kind, with the nearest one, and for a module or a class that does not exist.
+        SettingError: for an unknown kind, with the nearest one, and for a module or a class that cannot be had.
     """
-    return _found(kind, "Settings")
+    home = _home(kind)
+    _class(kind, home)
+    return _class(kind, f"{home}Settings")
 
 
 def make(kind: str, *, horizon: int, low: Bound, high: Bound, batch: int = 1, **values: Any) -> Planner:
@@ -33,10 +36,13 @@ def make(kind: str, *, horizon: int, low: Bound, high: Bound, batch: int = 1, **
 
     Raises:
         SettingError: for an unknown kind or setting, with the nearest name, for a value out of range, and for a
-            module or a class that does not exist.
+            module or a class that cannot be had, or that raises where it is made.
     """
-    accepted = settings(kind)
-    types = typing.get_type_hints(accepted)
+    accepted, home = settings(kind), _home(kind)
+    module, name = home.split(":")
+    what = f"planner {kind}"
+    with making(what, module, SettingError):
+        types = typing.get_type_hints(accepted)
     given = {name: value for name, value in values.items() if value is not None}
     for name, value in given.items():
         if name not in types:
@@ -45,32 +51,15 @@ def make(kind: str, *, horizon: int, low: Bound, high: Bound, batch: int = 1, **
             raise SettingError(f"{name}: planner {kind} accepts {', '.join(types)}{hint}")
         if types[name] is float and type(value) is int:
             given[name] = float(value)
-    planner: Planner = _found(kind)(accepted(**given), horizon, low, high, batch)
+    with making(what, module, SettingError):
+        planner: Planner = _class(kind, home)(accepted(**given), horizon, low, high, batch)
+    if not callable(getattr(planner, "plan", None)):
+        raise SettingError(f"{what}: {name} has no method plan")
     return planner
 
 
-def _found(kind: str, suffix: str = "") -> type:
-    """The class of a kind, or its settings.
-
-    Raises:
-        SettingError: for an unknown kind, and for a module or a class of it that does not exist.
-    """
-    module, name = _module_and_class(kind)
-    look_here()
-    try:
-        home = import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the planner's own module lacks another one
-        raise SettingError(f"planner {kind}: there is no module {module} to import it from") from error
-    found: type | None = getattr(home, name + suffix, None)
-    if found is None:
-        raise SettingError(f"planner {kind}: module {module} has no class {name}{suffix}")
-    return found
-
-
-def _module_and_class(kind: str) -> tuple[str, str]:
-    """Names of the module and of the class of a kind. Raises SettingError for an unknown one."""
+def _home(kind: str) -> str:
+    """The module and class of a kind. Raises SettingError for an unknown one."""
     home = home_in(KINDS, kind)
     if home is None:
         near = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.3)
@@ -78,5 +67,12 @@ def _module_and_class(kind: str) -> tuple[str, str]:
         raise SettingError(
             f"planner kind: found {kind!r}, expected one of {', '.join(KINDS)}, or module:Class{hint}"
         )
-    module, _, name = home.partition(":")
-    return module, name
+    return home
+
+
+def _class(kind: str, home: str) -> type:
+    """The class of this name. Raises SettingError where it cannot be had."""
+    try:
+        return class_of(home)
+    except SchemaError as error:
+        raise SettingError(f"planner {kind}: {error}") from error

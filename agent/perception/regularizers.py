@@ -7,7 +7,6 @@ which penalty is added to the loss.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -17,7 +16,9 @@ from torch import Tensor
 
 from agent.configurator.kinds import REGULARIZERS, home_of
 from agent.errors import ConfigError
-from joule_schema.own_modules import look_here
+from joule_errors.user_code import making
+from joule_schema.errors import SchemaError
+from joule_schema.own_modules import class_of
 from planners.base import setting
 
 
@@ -238,15 +239,18 @@ def make(kind: str, settings: Mapping[str, Any] | None = None) -> Regularizer:
 
     Raises:
         ValueError: for an unknown kind.
-        ConfigError: for a class that its module does not have.
+        ConfigError: for a class that cannot be had, or that raises where it is made.
     """
     home = home_of("regularizer", kind)
     if home is None:
         raise ValueError(f"regularizer: {kind!r} is none of {', '.join(REGULARIZERS)}")
     module, _, name = home.partition(":")
-    look_here()
-    found = getattr(import_module(module), name, None)
-    if not isinstance(found, type):
-        raise ConfigError(f"regularizer.kind: module {module} has no class {name}")
-    made: Regularizer = found(**(settings or {}))
+    try:
+        of_kind = class_of(home)
+    except SchemaError as error:
+        raise ConfigError(f"regularizer.kind: {error}") from error
+    with making(f"regularizer {kind}", module, ConfigError):
+        made: Regularizer = of_kind(**(settings or {}))
+    if lacks := [method for method in ("project", "loss") if not callable(getattr(made, method, None))]:
+        raise ConfigError(f"regularizer.kind: {name} has no method {lacks[0]}")
     return made

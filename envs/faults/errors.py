@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
-import sysconfig
-import traceback
-from pathlib import Path
 from typing import Any
 
 from joule_errors import Refused, Stopped
+from joule_errors.user_code import one_line, raised
 
 
 class EnvError(Refused):
@@ -58,52 +54,6 @@ def _short(action: Any) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-LONGEST_TEXT = 400
-"""Characters of an exception's text that a sentence quotes."""
-_HOME = Path(__file__).resolve().parents[2]
-OF_JOULE = ("agent", "envs", "joule", "planners")
-"""Packages of Joule, which a user's own may be called like."""
-_OF_OTHERS = (
-    sysconfig.get_path("stdlib") + os.sep,
-    *(f"{_HOME / package}{os.sep}" for package in OF_JOULE),
-)
-"""Beginnings of the paths of code that no user has written."""
-_INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]")
-"""In the path of an installed package."""
-
-
 def described(error: BaseException) -> str:
     """What the call did that raised `error`, on one line: it continues a sentence such as "step ..."."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001  the exception is the environment's, and so may be its text
-        text = ""
-    if len(text) > LONGEST_TEXT:
-        text = f"{text[:LONGEST_TEXT]}..."
-    if isinstance(error, Misbehaviour):
-        return text
-    return f"raised {type(error).__name__}{': ' if text else ''}{text}{_place(error)}"
-
-
-def _place(error: BaseException) -> str:
-    """The innermost line of the user's own code that an exception came through; empty without one."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_own(frame.filename)]
-    if not own:
-        return ""
-    return f", at {_shown(own[-1].filename)}:{own[-1].lineno}"
-
-
-def _is_own(filename: str) -> bool:
-    """Whether a file is neither of Python nor of Joule nor of an installed package."""
-    others = filename.startswith(_OF_OTHERS) or _INSTALLED.search(filename)
-    return os.path.isabs(filename) and not others
-
-
-def _shown(filename: str) -> str:
-    """A file as seen from the working folder, where it lies below."""
-    try:
-        near = os.path.relpath(filename)
-    except (OSError, ValueError):  # the folder is gone, or on another drive
-        return filename
-    return filename if near.startswith(os.pardir) else near
+    return one_line(error) if isinstance(error, Misbehaviour) else raised(error)

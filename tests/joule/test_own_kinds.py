@@ -256,8 +256,33 @@ def test_the_factory_makes_a_planner_of_ones_own(own: Path) -> None:
     one = torch.ones(1)
     planner = planners.make("own_search:Still", horizon=2, low=-one, high=one, force=0.5)
     assert planner.plan(lambda actions: actions.sum((2, 3))).energy == 1.0
-    with pytest.raises(planners.SettingError, match="module own_search has no class OtherSettings"):
-        planners.make("own_search:Other", horizon=2, low=-one, high=one)
+    for name, lacks in (("Other", "no class Other"), ("Groups", "no class GroupsSettings")):
+        with pytest.raises(planners.SettingError, match=f"^planner own_search:{name}: .* has {lacks}$"):
+            planners.make(f"own_search:{name}", horizon=2, low=-one, high=one)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("import absent_package", "importing own_search needs the package 'absent_package', not installed"),
+        ("1 / 0", "importing own_search raised ZeroDivisionError: division by zero, at own_search.py:1"),
+        ("class Bad: x = 0", "making it raised TypeError: Bad() takes no arguments"),
+        (
+            "class Bad:\n    def __init__(self, *of, **named):\n        raise KeyError(1)",
+            "making it raised KeyError: 1, at own_search.py:3",
+        ),
+        ("class Bad:\n    def __init__(self, *of, **named): pass", "Bad has no method "),
+    ],
+)
+def test_a_class_that_cannot_be_made_is_one_sentence(source: str, sentence: str, own: Path) -> None:
+    (own / "own_search.py").write_text(f"{source}\nclass BadSettings: pass")
+    one = torch.ones(1)
+    with pytest.raises(planners.SettingError) as refused:
+        planners.make("own_search:Bad", horizon=2, low=-one, high=one)
+    assert str(refused.value).removeprefix("planner own_search:Bad: ").removesuffix("plan") == sentence
+    with pytest.raises(ConfigError) as not_made:
+        regularizers.make("own_search:Bad", {"group": 2})
+    assert str(not_made.value).partition(": ")[2].removesuffix("project") == sentence
 
 
 def test_a_name_is_a_module_and_a_class(own: Path) -> None:

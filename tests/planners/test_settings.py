@@ -114,7 +114,7 @@ def test_a_planner_of_ones_own_that_is_not_there_is_named(
     monkeypatch.syspath_prepend(str(tmp_path))
     cases = {
         "nowhere:Planner": "planner mine: there is no module nowhere",
-        "half_planner:Hlaf": "module half_planner has no class HlafSettings",
+        "half_planner:Hlaf": "module half_planner has no class Hlaf$",
         "half_planner:Half": "module half_planner has no class HalfSettings",
     }
     for home, sentence in cases.items():
