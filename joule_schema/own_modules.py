@@ -90,8 +90,18 @@ def _spec(name: str, within: Sequence[str] | None) -> ModuleSpec | None:
         if (find := getattr(finder, "find_spec", None)) is not None:
             try:
                 spec: ModuleSpec | None = find(name, within)
-            except KeyError:  # in a folder without __init__.py, whose parts are known once it is imported
-                return None
+            except (
+                KeyError
+            ):  # a folder without __init__.py in another, whose path Python takes from its import
+                spec = _folder_spec(name, within or ())
             if spec is not None:
                 return spec
     return PathFinder.find_spec(name, [os.getcwd()]) if within is None else None
+
+
+def _folder_spec(name: str, within: Sequence[str]) -> ModuleSpec | None:
+    """A package that is a folder without `__init__.py`."""
+    paths = (os.path.join(folder, name.rpartition(".")[2]) for folder in within)
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = [path for path in paths if os.path.isdir(path)]
+    return spec if spec.submodule_search_locations else None

@@ -293,6 +293,13 @@ def test_a_name_is_a_module_and_a_class(own: Path) -> None:
     assert source_of("sys") is None
     (own / "deep" / "er").mkdir(parents=True)
     (own / "deep" / "er" / "search.py").touch()
-    for absent in ("own_search.part", "deep.er.search", "absent_here", "absent_here.part"):
+    assert source_of("deep.er.search") == own / "deep" / "er" / "search.py"
+    for absent in (
+        "own_search.part",
+        "deep.er.absent",
+        "deep.absent.search",
+        "absent_here",
+        "absent_here.part",
+    ):
         with pytest.raises(ModuleNotFoundError, match=f"there is no module {absent}"):
             source_of(absent)
