@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from run_files import make_run
 import joule
 import planners
 from agent.configurator.dotted_names import replace
-from agent.configurator.kinds import home_of
+from agent.configurator.kinds import home_of, settings_of
 from agent.configurator.settings import Config, PlannerConfig, RegularizerConfig
 from agent.configurator.validation import validate
 from agent.errors import ConfigError
@@ -283,6 +285,31 @@ def test_a_class_that_cannot_be_made_is_one_sentence(source: str, sentence: str,
     with pytest.raises(ConfigError) as not_made:
         regularizers.make("own_search:Bad", {"group": 2})
     assert str(not_made.value).partition(": ")[2].removesuffix("project") == sentence
+
+
+def test_settings_are_inherited_and_come_from_other_modules(own: Path) -> None:
+    (own / "pack").mkdir()
+    (own / "pack" / "__init__.py").write_text(
+        "from .deep import Other as Renamed, OtherSettings as RenamedSettings"
+    )
+    (own / "pack" / "deep.py").write_text(
+        "import dataclasses\nfrom planners.mppi import MPPISettings as Base\nfrom own_search import StillSettings\n"
+        "class Plain:\n    count: int = 1\n"
+        "@dataclasses.dataclass(frozen=True)\nclass OtherSettings(Base, StillSettings, Plain):\n"
+        "    samples: int = 32\n    wide: bool = True\nclass Other: pass\n"
+    )
+    for one, other in (("there", "back"), ("back", "there")):
+        (own / f"{one}.py").write_text(f"from {other} import Circle")
+    found = {name: one.default for name, one in settings_of("planner", "pack:Renamed").items()}
+    mppi = {name: one.default for name, one in settings_of("planner", "mppi").items()}
+    assert found == mppi | {"force": 0.0, "samples": 32, "wide": True}
+    assert settings_of("planner", "there:Circle") == settings_of("planner", "pack:Absent") == {}
+    sys.path.append(str(own))
+    import_module("pack.deep").OtherSettings(**found)
+    (own / "own_search.py").write_text(SOURCE.replace("force", "strength"))
+    os.utime(own / "own_search.py", (1, 1))  # an edit within the clock's resolution
+    assert "strength" in settings_of("planner", "own_search:Still")
+    assert "strength" in settings_of("planner", "pack:Renamed")
 
 
 def test_a_name_is_a_module_and_a_class(own: Path) -> None:
