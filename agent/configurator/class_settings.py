@@ -90,7 +90,7 @@ def _of_class(
     if source is None or (module, name) in within:
         return None
     within = (*within, (module, name))
-    for node in _parsed(module, source, _changed(source)).body:
+    for node in ast.iter_child_nodes(_parsed(module, source, _changed(source))):
         if isinstance(node, ast.ClassDef) and node.name == name:
             bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
             found: Settings = {}

@@ -80,7 +80,9 @@ def checked_rows(where: str, found: Mapping[str, Any], shape: EpisodeShape) -> A
     ends = ended | _flags(where, "truncations", arrays["truncations"]) if "truncations" in arrays else ended
     if ends[:-1].any():
         step = int(np.argmax(ends))
-        raise ConfigError(f"data: {where} ends at step {step} and has {steps} steps; give an episode a file")
+        raise ConfigError(
+            f"data: {where} ends at step {step} and has {steps} steps; end an episode at its last one"
+        )
     parts: dict[str, np.ndarray] = {}
     if shape.pictures is not None:
         parts[PIXELS] = arrays[PIXELS]

@@ -96,10 +96,15 @@ def observed_space(dataset: Any, env: gymnasium.Env[Any, Any]) -> gymnasium.Spac
     A data set keeps its space as JSON and has the parts sorted by name, which those of an environment need not be.
 
     Raises:
-        ConfigError: for other parts.
+        ConfigError: for other parts, and for parts where those of the environment are not known.
     """
     flat = next(layer for layer in wrappers_of(env) if isinstance(layer, Flat))
     own, recorded = flat.env.observation_space, dataset.observation_space
+    if isinstance(recorded, gymnasium.spaces.Dict) and not isinstance(own, gymnasium.spaces.Dict):
+        raise ConfigError(
+            f"data: the recorded observations have the parts {', '.join(recorded)}, and those of the environment "
+            "are one array, whose order nothing says; give the environment in which they were recorded, with --env"
+        )
     if not (isinstance(own, gymnasium.spaces.Dict) and isinstance(recorded, gymnasium.spaces.Dict)):
         return recorded
     if set(own) != set(recorded):

@@ -111,3 +111,5 @@ def test_parts_have_the_order_in_which_the_environment_gives_them(tmp_path: Path
     space = observed_space(dataset, Flat(changed))
     assert isinstance(space, gymnasium.spaces.Dict)
     assert list(space) == ["zeta", "alpha"]
+    with pytest.raises(ConfigError, match="parts alpha, zeta, and those of the environment are one array"):
+        observed_space(dataset, Flat(env))
