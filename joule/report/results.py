@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from joule.report.beginnings import INIT_FROM, with_common_beginnings
 from joule.report.evaluations import NoEvaluations, ResultsError, Run, read_evaluations
 from joule.report.labels import CHANGED, NEITHER, labelled
 from joule.storage.changes_table import changed_settings
@@ -36,7 +37,7 @@ MOST_ENTRIES, MOST_FOR_HINT = 200_000, 20_000
 MODEL_FOLDER = MODEL_ENV.replace("/", "-")
 """The folder of results of model files that are named by a keyword argument, and not in place of an id."""
 _INIT_FROM = "--init-from"
-"""The option of a run that begins with another run's agent."""
+"""The option that gives `INIT_FROM`."""
 _KIND_SETTINGS = ("planner.settings.", "regularizer.settings.")
 
 
@@ -90,7 +91,7 @@ def _history(folder: Path, command: str) -> dict[str, Any]:
     found = {}
     words = _words(command.partition("\n")[0])
     if _INIT_FROM in words[:-1]:
-        found["init_from"] = words[words.index(_INIT_FROM) + 1]
+        found[INIT_FROM] = words[words.index(_INIT_FROM) + 1]
     changes = [(at, name) for at, name in changed_settings(folder / CHANGES) if name not in NEITHER]
     if changes:
         found[CHANGED] = ", ".join(f"{name}@{at}" for at, name in changes)
@@ -180,7 +181,7 @@ def gather(folders: Sequence[Path | str], trees: Sequence[Path | str] = ()) -> l
         warnings.warn(f"left out: {why_not}", Advice, stacklevel=2)
     if not runs:
         raise ResultsError("nothing to compare: give run folders, or --results with a folder of results")
-    return labelled(list(runs.values()))
+    return labelled(with_common_beginnings(list(runs.values())))
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -172,6 +172,19 @@ def test_what_a_run_began_with_and_what_was_changed_in_it_tell_it_apart(tmp_path
     ]
 
 
+def test_seeds_that_each_began_with_an_agent_of_the_same_settings_are_one_row(tmp_path: Path) -> None:
+    earlier = {"a": {"seed": 1, "video": True}, "b": {"seed": 2}, "c": {"seed": 2, "steps": 9}}
+    for name, given in earlier.items():
+        write_run(tmp_path / name, [0.0], settings={"video": False, "steps": 3, **given})
+    begun = []
+    for seed, name in enumerate([*earlier, "a/checkpoints/step-2", "gone"]):
+        begun.append(write_run(tmp_path / f"from{seed}", [1.0 + seed], seed=seed))
+        (begun[-1] / "command.txt").write_text(f"joule train --init-from {tmp_path / name}\n")
+    both = f"joule (init_from={tmp_path / 'a'} {tmp_path / 'b'})"
+    others = [f"joule (init_from={tmp_path / name})" for name in ("c", "a/checkpoints/step-2", "gone")]
+    assert [run.label for run in gather(begun)] == [both, both, *others]
+
+
 def test_what_others_wrote_into_a_run_ends_in_no_traceback(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", [1.0])
     (run / "command.txt").write_text("joule train --init-from 'runs/a\n")
