@@ -11,6 +11,8 @@ import numpy as np
 from agent.errors import ConfigError
 from agent.interface import Arrays
 from envs.conventions import wrappers_of
+from envs.faults.errors import EnvError
+from envs.registry import checked_id
 from envs.safe_env import SafeEnv
 from envs.spaces import flattener
 from envs.wrappers import Flat
@@ -45,7 +47,8 @@ def env_settings_of(source: str, dataset: Any) -> dict[str, Any]:
     """The settings of the environment that a data set names, with its limit where that is not the registered one.
 
     Raises:
-        ConfigError: where it names none, one of a module, which would be imported, or arguments or wrappers.
+        ConfigError: where it names none, one of a module, which would be imported, arguments or wrappers, or one
+            that cannot be found.
     """
     spec = dataset.spec.env_spec
     identifier = None if spec is None else spec.id
@@ -62,6 +65,13 @@ def env_settings_of(source: str, dataset: Any) -> dict[str, Any]:
             f"data: {source} was recorded in {identifier} within {names}; give --env yourself, of an environment "
             "that has them"
         )
+    try:
+        checked_id(str(identifier))
+    except EnvError as error:
+        raise ConfigError(
+            f"data: {source} was recorded in {identifier}: {error}; an environment of your own is named with its "
+            f"module, as in --env my_module:{identifier}"
+        ) from error
     settings: dict[str, Any] = {"env": str(identifier)}
     known = gymnasium.registry.get(identifier)
     if spec.max_episode_steps and known is not None and known.max_episode_steps != spec.max_episode_steps:

@@ -102,6 +102,15 @@ def test_what_it_was_recorded_in_is_kept_or_refused(dataset: str, tmp_path: Path
         train.main(["--data", wrapped, "--env", tiny_env.ID, "--out", str(tmp_path / "run")])
 
 
+def test_an_environment_that_is_not_here_is_said_to_be_of_the_data(
+    dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(gymnasium.registry, tiny_env.ID)
+    of_data = rf"^data: {dataset} was recorded in {tiny_env.ID}: .*"
+    with pytest.raises(ConfigError, match=rf"{of_data}, as in --env my_module:{tiny_env.ID}$"):
+        train.main(["--data", dataset, "--out", str(tmp_path / "run")])
+
+
 def test_parts_have_the_order_in_which_the_environment_gives_them(tmp_path: Path) -> None:
     number = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
     own = gymnasium.spaces.Dict([("zeta", number), ("alpha", number)])
