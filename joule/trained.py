@@ -178,7 +178,7 @@ class Request:
                 folder,
                 trust_modules=trust_modules,
                 trust_env_kwargs=trust_env_kwargs,
-                other_planner="planner.kind" in changes,
+                planner=changes.get("planner.kind"),
             )
             self.config = self.run.config
             self.changes = with_model_file(self.changes, self.config)

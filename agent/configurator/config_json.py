@@ -42,6 +42,7 @@ def from_json(plain: dict[str, Any], *, elsewhere: bool = False) -> Config:
     if not isinstance(plain, dict):
         raise ConfigError("config: expected an object of settings")
     flat: dict[str, Any] = {}
+    unread: dict[str, dict[str, Any]] = {}
     sections = {f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)}
     for name, value in plain.items():
         if name in sections:
@@ -51,6 +52,10 @@ def from_json(plain: dict[str, Any], *, elsewhere: bool = False) -> Config:
                 own = name in KIND_SECTIONS and leaf == "settings"
                 if own and not isinstance(entry, dict):
                     raise ConfigError(f"{name}.settings: expected an object of settings, found {entry!r}")
+                of_user = name in KIND_SECTIONS and kinds.is_of_user(value.get("kind"))
+                if elsewhere and of_user and leaf in ("kind", "settings"):
+                    unread.setdefault(name, {})[leaf] = entry
+                    continue
                 flat |= {f"{name}.{n}": v for n, v in entry.items()} if own else {f"{name}.{leaf}": entry}
         else:
             flat[name] = tuple(value) if name in LISTS and isinstance(value, list) else value
@@ -58,4 +63,8 @@ def from_json(plain: dict[str, Any], *, elsewhere: bool = False) -> Config:
         del flat["cost.uncertainty"]
     if "pixels" not in str(flat.get("obs")):  # earlier versions did not look at it then
         flat.pop("obs_camera", None)
-    return validate(replace(Config(), {**BEFORE_THEY_EXISTED, **flat}), elsewhere=elsewhere)
+    config = replace(Config(), {**BEFORE_THEY_EXISTED, **flat})
+    for section, given in unread.items():
+        node = dataclasses.replace(getattr(config, section), **given)
+        config = dataclasses.replace(config, **{section: node})
+    return validate(config, elsewhere=elsewhere)

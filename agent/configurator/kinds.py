@@ -2,20 +2,24 @@
 
 A kind is a class in a module, with a frozen dataclass of its settings beside it, named after the class
 (`ICEM`, `ICEMSettings`), or a dataclass itself. Importing the module may import torch, which takes seconds;
-`--help` and every refusal must be instant. So the dataclass is read from the source; see `class_settings`.
+`--help` and every refusal must be instant. So the dataclass is read from the source: the name of a field, its
+type, its default and range, and the docstring under it.
 """
 
 from __future__ import annotations
 
+import ast
 import difflib
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import planners
-from agent.configurator.class_settings import Setting, settings_in
-from agent.configurator.settings import KIND_SECTIONS
+from agent.configurator.settings import KIND_SECTIONS, PlannerConfig, RegularizerConfig
 from agent.errors import ConfigError
-from joule_schema.own_modules import home_in, source_of
+from joule_errors.words import unfit
+from joule_schema.own_modules import home_in, names_class, source_of
 
 REGULARIZERS: dict[str, str] = {
     "simnorm": "agent.perception.regularizers:SimNorm",
@@ -33,6 +37,31 @@ WITHOUT_PENALTY = ("simnorm", "ema", "sensors", "none")
 NO_PLANNER = "policy"
 """The kind of planner that acts by the policy alone (mode 1)."""
 
+_SECTIONS: dict[str, Any] = {"planner": PlannerConfig, "regularizer": RegularizerConfig}
+_TYPES = {"int": int, "float": float, "bool": bool}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a kind."""
+
+    name: str
+    type: type
+    default: int | float | bool
+    low: float | None
+    high: float | None
+    text: str
+    """What it is, for `--help`."""
+
+    def is_default(self, value: Any) -> bool:
+        """Whether `value` is the default; one of another type is refused where it is checked."""
+        return not unfit(value, self.type) and bool(value == self.default)
+
+    def check(self, where: str, value: Any) -> None:
+        """Raises ConfigError unless `value` has the type and lies in the range."""
+        if reason := unfit(value, self.type, self.low, self.high):
+            raise ConfigError(f"{where}: {reason}")
+
 
 def table(section: str) -> dict[str, str]:
     """Kind -> module and class, for the section `planner` or `regularizer` of the settings."""
@@ -47,6 +76,11 @@ def choices(section: str) -> list[str]:
 def home_of(section: str, kind: str) -> str | None:
     """The module and class of a kind, by name or as `module:Class`; None for an unknown one."""
     return home_in(table(section), kind)
+
+
+def is_of_user(kind: Any) -> bool:
+    """Whether a kind is named as `module:Class`: what settings it has, only its file says."""
+    return isinstance(kind, str) and names_class(kind)
 
 
 def is_here(section: str, kind: str) -> bool:
@@ -96,9 +130,15 @@ def settings_of(section: str, kind: str) -> dict[str, Setting]:
             f"{where}: {kind} is named {home!r:.80}; name a class in a file of its own, such as my_module:MyClass"
         )
     try:
-        return settings_in(home)
+        found = _read(home)
     except ModuleNotFoundError:
         return {}
+    taken = [name for name in found if name in {field.name for field in fields(_SECTIONS[section])}]
+    if taken:
+        raise ConfigError(
+            f"{section}.{taken[0]}: {kind} has a setting of this name, which is taken; give it another"
+        )
+    return found
 
 
 def all_settings(section: str, named: str = "") -> dict[str, list[tuple[str, Setting]]]:
@@ -153,3 +193,52 @@ def check_module(where: str, section: str, kind: str) -> None:
         module, _, name = home.partition(":")
         hint = f"; write {module.removesuffix('.py')}:{name}" if module.endswith(".py") else ""
         raise ConfigError(f"{where}: {which}there is no module {module}{hint}")
+
+
+@functools.cache
+def _read(home: str) -> dict[str, Setting]:
+    """The settings that a class has by its source.
+
+    Raises:
+        ModuleNotFoundError: where there is no such module now; a later `sys.path` may have it.
+        ConfigError: where it cannot be read.
+    """
+    module, _, name = home.partition(":")
+    source = source_of(module)
+    if source is None:
+        return {}
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ConfigError(f"{home}: {source} cannot be read: {error}") from error
+    classes = {node.name: node for node in ast.iter_child_nodes(tree) if isinstance(node, ast.ClassDef)}
+    node = classes.get(f"{name}Settings", classes.get(name))
+    return {} if node is None else {setting.name: setting for setting in _fields(node)}
+
+
+def _fields(node: ast.ClassDef) -> Iterator[Setting]:
+    lines = [*ast.iter_child_nodes(node)]
+    for line, following in zip(lines, [*lines[1:], None], strict=True):
+        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value):
+            continue
+        if not (isinstance(line.annotation, ast.Name) and line.annotation.id in _TYPES):
+            continue
+        values = [line.value]
+        try:
+            if isinstance(line.value, ast.Call):
+                named = {word.arg: word.value for word in line.value.keywords}
+                names = ("default", "low", "high")[len(line.value.args) :]
+                values = line.value.args + [named[name] for name in names if name in named]
+            default, *bounds = (ast.literal_eval(value) for value in values)
+            if len(bounds) not in (0, 2):
+                raise ValueError(f"{len(bounds)} bounds")
+        except (ValueError, TypeError, RecursionError, MemoryError):
+            raise ConfigError(
+                f"{node.name}.{line.target.id}: its default and its range are to be written as numbers or texts, "
+                "because they are read without importing the module"
+            ) from None
+        low, high = bounds if bounds else (None, None)
+        text = ""
+        if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            text = str(following.value.value)
+        yield Setting(line.target.id, _TYPES[line.annotation.id], default, low, high, text)

@@ -204,7 +204,7 @@ def _check_kinds(config: Config, elsewhere: bool) -> None:
     """Raises ConfigError for an unknown kind of planner or regulariser, and for a setting that it does not have."""
     for section in KIND_SECTIONS:
         node = getattr(config, section)
-        if elsewhere and not kinds.is_here(section, node.kind):
+        if elsewhere and (kinds.is_of_user(node.kind) or not kinds.is_here(section, node.kind)):
             continue
         known = kinds.choices(section)
         if node.kind not in known and kinds.home_of(section, node.kind) is None:
@@ -217,8 +217,11 @@ def _check_kinds(config: Config, elsewhere: bool) -> None:
         kinds.check_settings(section, node.kind, node.settings)
 
 
-def _check_sizes(config: Config) -> None:
-    """Raises ConfigError for a size that exceeds another one, or does not divide it."""
+def _check_sizes(config: Config, elsewhere: bool) -> None:
+    """Raises ConfigError for a size that exceeds another one, or does not divide it.
+
+    Own settings of a kind of the user's are not read for a run that was made `elsewhere`; see `validate`.
+    """
     learning, planner, latent = config.learning, config.planner, config.model.latent_dim
     if learning.batch_size > learning.replay_capacity_transitions:
         raise ConfigError(
@@ -226,10 +229,15 @@ def _check_sizes(config: Config) -> None:
             f"learning.replay_capacity_transitions {learning.replay_capacity_transitions}"
         )
     _check_stream_rows(config)
-    group = setting_of(config, "regularizer", "group_size")
+
+    def own(section: str, name: str) -> Any:
+        unread = elsewhere and kinds.is_of_user(getattr(config, section).kind)
+        return None if unread else setting_of(config, section, name)
+
+    group = own("regularizer", "group_size")
     if group is not None and latent % group:
         raise ConfigError(f"model.latent_dim: {latent} is not a multiple of regularizer.group_size {group}")
-    samples, elites = (setting_of(config, "planner", name) for name in ("samples", "elites"))
+    samples, elites = (own("planner", name) for name in ("samples", "elites"))
     if samples is not None and elites is not None and elites > samples:
         raise ConfigError(f"planner.elites: {elites} exceeds planner.samples {samples}")
     if config.agent == "joule" and planner.kind != kinds.NO_PLANNER:
@@ -261,7 +269,7 @@ def validate(config: Config, *, elsewhere: bool = False) -> Config:
     except SchemaError as error:
         raise ConfigError(str(error)) from None
     _check_kinds(config, elsewhere)
-    _check_sizes(config)
+    _check_sizes(config, elsewhere)
     device = config.device
     if not re.fullmatch(r"cpu|cuda|auto|cuda:(0|[1-9][0-9]?)", device):
         raise ConfigError(f"device: found {device!r}, expected cpu, cuda, cuda:N or auto")

@@ -251,6 +251,6 @@ def make(kind: str, settings: Mapping[str, Any] | None = None) -> Regularizer:
         raise ConfigError(f"regularizer.kind: {error}") from error
     with making(f"regularizer {kind}", module, ConfigError):
         made: Regularizer = of_kind(**(settings or {}))
-    if lacks := [method for method in ("project", "loss") if not callable(getattr(made, method, None))]:
-        raise ConfigError(f"regularizer.kind: {name} has no method {lacks[0]}")
+    if lacks := [part for part in ("project", "loss", "ema_target") if not hasattr(made, part)]:
+        raise ConfigError(f"regularizer.kind: {name} has no {lacks[0]}")
     return made

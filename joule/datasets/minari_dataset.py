@@ -110,7 +110,8 @@ def observed_space(dataset: Any, env: gymnasium.Env[Any, Any]) -> gymnasium.Spac
     """
     flat = next(layer for layer in wrappers_of(env) if isinstance(layer, Flat))
     own, recorded = flat.env.observation_space, dataset.observation_space
-    if isinstance(recorded, gymnasium.spaces.Dict) and not isinstance(own, gymnasium.spaces.Dict):
+    parts = isinstance(recorded, gymnasium.spaces.Dict) and len(recorded) > 1
+    if parts and not isinstance(own, gymnasium.spaces.Dict):
         raise ConfigError(
             f"data: the recorded observations have the parts {', '.join(recorded)}, and those of the environment "
             "are one array, whose order nothing says; give the environment in which they were recorded, with --env"

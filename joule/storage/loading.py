@@ -71,7 +71,7 @@ def load(
         folder,
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,
-        other_planner="planner.kind" in changes,
+        planner=changes.get("planner.kind"),
     )
     import_module_of(run.config.env)
     return restored(run, chosen, env, changes)[0]
@@ -89,7 +89,7 @@ def load_experienced(path: Path, config: Config, trust: Mapping[str, Any]) -> Ag
         RunError, CheckpointError, ReplayLogError, ConfigError: as `load`.
     """
     folder, chosen = located(path)
-    run = Run.open(folder, **trust, other_planner=True)
+    run = Run.open(folder, **trust, planner=NO_PLANNER)
     import_module_of(run.config.env)
     run.config = dataclasses.replace(run.config, planner=PlannerConfig(NO_PLANNER))
     usable = {"device": config.device, "memory_budget_gb": config.memory_budget_gb, "constraint": ()}

@@ -92,7 +92,7 @@ class Run:
         *,
         trust_modules: Sequence[str] = (),
         trust_env_kwargs: bool = False,
-        other_planner: bool = False,
+        planner: str | None = None,
     ) -> Run:
         """Opens the run in a folder and validates its settings.
 
@@ -100,8 +100,8 @@ class Run:
             path: the run folder.
             trust_modules: modules that the run's environment may import although another user made the run.
             trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
-            other_planner: whether the user has named a planner in place of its own, or none is needed: then the
-                module of its own is not asked for.
+            planner: the kind of planner that the user has named. Where it is another one than the run's own, the
+                module of that is not asked for.
 
         Raises:
             RunError: for a folder that is not a run, is of another format, holds a damaged or oversized file
@@ -110,7 +110,7 @@ class Run:
         folder = Path(path)
         record, config = read_run(folder)
         identifier = record["id"]
-        config = trusted(folder, config, identifier, trust_modules, trust_env_kwargs, other_planner)
+        config = trusted(folder, config, identifier, trust_modules, trust_env_kwargs, planner)
         return cls(folder, config, record)
 
     @property

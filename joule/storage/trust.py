@@ -108,7 +108,7 @@ def trusted(
     identifier: str,
     trust_modules: Sequence[str],
     trust_env_kwargs: bool,
-    other_planner: bool = False,
+    planner: str | None = None,
 ) -> Config:
     """The settings of a run as they hold for this user.
 
@@ -118,7 +118,7 @@ def trusted(
         identifier: the run's id.
         trust_modules: modules that the user trusts for this run.
         trust_env_kwargs: whether the user trusts the keyword arguments of its environment.
-        other_planner: whether the user has named a planner in place of its own, or none is needed.
+        planner: the kind that the user has named; another one than its own takes the place of that.
 
     Returns:
         The settings; without their memory budget where it is another user's.
@@ -130,7 +130,8 @@ def trusted(
     """
     known, named = _known(), trusted_modules(trust_modules)
     does, flags = dict[str, list[str]](), []
-    used = dataclasses.replace(config, planner=PlannerConfig()) if other_planner else config
+    other = planner not in (None, config.planner.kind)
+    used = dataclasses.replace(config, planner=PlannerConfig()) if other else config
     # What such a name calls may be anything in a module, also in one that every program has imported, such as `os`.
     called = modules_of_classes(used)
     for module, what in modules_named(used).items():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ from agent.configurator import kinds
 from agent.configurator.dotted_names import flatten, known_names, nearest_setting
 from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
 from agent.errors import ConfigError
-from joule.cli.options import add_setting, add_settings, given_settings
-from joule.cli.parser import Parser, number
+from joule.cli.options import add_settings, given_settings
+from joule.cli.parser import Parser, number, whole_number
 from joule_schema import json_text
 from joule_schema.errors import shown
 from joule_schema.own_modules import names_class
@@ -44,6 +44,14 @@ class Range:
     """Whether the logarithm is drawn uniformly."""
 
 
+def _true_or_false(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"found {shown(text)}, expected true or false")
+    return text == "true"
+
+
+_READERS: dict[type, Callable[[str], Any]] = {int: whole_number, float: number, bool: _true_or_false}
+"""Type of a setting of the user's own class -> how it is read."""
 Values = tuple[Any, ...]
 Grid = Mapping[str, Values | Range]
 """Dotted name of a setting -> what it varies over."""
@@ -56,6 +64,7 @@ class SettingReader:
         self._parser = Parser(prog="train.py")
         add_settings(self._parser, Config, Config())
         self._known = [name for name in known_names() if name not in OWN]
+        self._own: dict[str, Callable[[str], Any]] = {}
 
     def learn_kinds(self, given: Mapping[str, Any]) -> None:
         """Adds the own settings of the planners and regularisers that are named, such as `my_module:MyPlanner`.
@@ -74,9 +83,7 @@ class SettingReader:
                 if not (isinstance(kind, str) and names_class(kind)):
                     continue
                 for own, setting in kinds.settings_of(section, kind).items():
-                    if (name := f"{section}.{own}") not in self._known:
-                        add_setting(self._parser, name, setting.type, None, argparse.SUPPRESS)
-                        self._known.append(name)
+                    self._own[f"{section}.{own}"] = _READERS[setting.type]
 
     def name(self, text: str, where: str) -> str:
         """The dotted name of a setting, also where it is written with hyphens.
@@ -87,8 +94,8 @@ class SettingReader:
         name = text.strip().replace("-", "_")
         if name in OWN:
             raise ConfigError(f"{where}: {name} has an option of its own, {OWN[name]}")
-        if name not in self._known:
-            near = nearest_setting(name, self._known)
+        if name not in (known := [*self._known, *self._own]):
+            near = nearest_setting(name, known)
             raise ConfigError(f"{where}: unknown setting {text.strip()}{near}")
         return name
 
@@ -100,6 +107,11 @@ class SettingReader:
         """
         if name in LISTS and not text:
             return ()
+        if name in self._own:
+            try:
+                return self._own[name](text)
+            except argparse.ArgumentTypeError as error:
+                raise ConfigError(f"{where}: {name}: {error}") from None
         flag = f"--{name.replace('_', '-')}"
         if isinstance(flatten(Config()).get(name), bool):
             if text not in ("true", "false"):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,9 @@ from run_files import make_run
 
 import joule
 import planners
+from agent.configurator import kinds
 from agent.configurator.dotted_names import replace
-from agent.configurator.kinds import home_of, settings_of
+from agent.configurator.kinds import home_of
 from agent.configurator.settings import Config, PlannerConfig, RegularizerConfig
 from agent.configurator.validation import validate
 from agent.errors import ConfigError
@@ -27,7 +26,7 @@ from joule.commands import evaluate, sweep, train
 from joule.playing.steering import Steering
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
-from joule.sweeping.grid import read_grid
+from joule.sweeping.grid import Range, read_grid
 from joule.sweeping.trials import grid_trials
 from joule.trained import Request
 from joule_schema.own_modules import names_class, source_of
@@ -124,6 +123,44 @@ def test_experience_is_learned_from_without_the_planner_that_collected_it(
     assert not caplog.records  # nothing is said of a planner that is not used
     with pytest.raises(RunError, match="--trust-module own_search"):
         joule.train(init_from=own / "run", out=own / "refused", steps=20, progress=False)
+
+
+@pytest.mark.parametrize(
+    "source", ["class Other: pass", "class Still:\n    (", "class Still: force: float = {[1]: 2}"]
+)
+def test_a_run_is_opened_with_another_planner_where_its_own_has_changed(
+    source: str, small: Mapping[str, Any], own: Path
+) -> None:
+    agent_of(small, planner__kind="own_search:Still", planner__force=0.25).save(own / "run")
+    (own / "own_search.py").write_text(source)
+    kinds._read.cache_clear()
+    assert joule.load(own / "run", settings={"planner.kind": "mppi"}).config.planner.kind == "mppi"
+    with pytest.raises(ConfigError):
+        joule.load(own / "run")
+    kinds._read.cache_clear()
+
+
+def test_another_planner_is_no_trust_in_anything_else(
+    small: Mapping[str, Any], own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent_of(small, planner__kind="own_search:Still").save(own / "planned")
+    agent_of(small, regularizer__kind="own_search:Groups").save(own / "shaped")
+    sys.modules.pop("own_search")
+    monkeypatch.setenv("XDG_STATE_HOME", str(own / "another user"))
+    for run, settings in (
+        ("planned", {}),
+        ("planned", {"planner.kind": "own_search:Still"}),  # a program may pass on what it read in the run
+        ("planned", {"planner.force": 0.5}),
+        ("shaped", {}),
+        ("shaped", {"planner.kind": "icem"}),
+    ):
+        with pytest.raises(
+            RunError, match=r"would use the module own_search; .* add --trust-module own_search$"
+        ):
+            joule.load(own / run, settings=settings)
+    assert joule.load(own / "planned", settings={"planner.kind": "icem"})
+    assert "own_search" not in sys.modules
+    assert joule.load(own / "planned", trust_modules=["own_search"])
 
 
 def test_a_run_with_a_planner_that_another_program_named_acts_with_a_known_one(
@@ -254,6 +291,29 @@ def test_a_sweep_varies_the_settings_of_a_planner_of_ones_own(own: Path) -> None
     assert "own_search" not in sys.modules
 
 
+def test_own_settings_may_have_any_type_and_no_name_that_is_taken(own: Path) -> None:
+    (own / "odd_search.py").write_text(
+        "class Odd:\n    samples: float = 1.0\n    colour: bool = False\n    few: int = 3\n"
+        "class Taken:\n    horizon_decisions: int = 3\n"
+    )
+    grid = read_grid(
+        [
+            "planner.colour=true,false",
+            "planner.samples=0.5",
+            "planner.few=1..4",
+            "planner.kind=odd_search:Odd",
+        ]
+    )
+    assert [*grid.values()][:3] == [(True, False), (0.5,), Range(1, 4, whole=True, log=False)]
+    for text in ("planner.colour=1", "planner.few=1.5"):
+        with pytest.raises(ConfigError, match=rf"^--grid: {text.partition('=')[0]}: "):
+            read_grid(["planner.kind=odd_search:Odd", text])
+    with pytest.raises(
+        ConfigError, match=r"^planner.horizon_decisions: odd_search:Taken has a setting of this name"
+    ):
+        train.parser(["--planner.kind", "odd_search:Taken"])
+
+
 def test_the_factory_makes_a_planner_of_ones_own(own: Path) -> None:
     one = torch.ones(1)
     planner = planners.make("own_search:Still", horizon=2, low=-one, high=one, force=0.5)
@@ -284,32 +344,7 @@ def test_a_class_that_cannot_be_made_is_one_sentence(source: str, sentence: str,
     assert str(refused.value).removeprefix("planner own_search:Bad: ").removesuffix("plan") == sentence
     with pytest.raises(ConfigError) as not_made:
         regularizers.make("own_search:Bad", {"group": 2})
-    assert str(not_made.value).partition(": ")[2].removesuffix("project") == sentence
-
-
-def test_settings_are_inherited_and_come_from_other_modules(own: Path) -> None:
-    (own / "pack").mkdir()
-    (own / "pack" / "__init__.py").write_text(
-        "from .deep import Other as Renamed, OtherSettings as RenamedSettings"
-    )
-    (own / "pack" / "deep.py").write_text(
-        "import dataclasses\nfrom planners.mppi import MPPISettings as Base\nfrom own_search import StillSettings\n"
-        "class Plain:\n    count: int = 1\n"
-        "@dataclasses.dataclass(frozen=True)\nclass OtherSettings(Base, StillSettings, Plain):\n"
-        "    samples: int = 32\n    wide: bool = True\nclass Other: pass\n"
-    )
-    for one, other in (("there", "back"), ("back", "there")):
-        (own / f"{one}.py").write_text(f"from {other} import Circle")
-    found = {name: one.default for name, one in settings_of("planner", "pack:Renamed").items()}
-    mppi = {name: one.default for name, one in settings_of("planner", "mppi").items()}
-    assert found == mppi | {"force": 0.0, "samples": 32, "wide": True}
-    assert settings_of("planner", "there:Circle") == settings_of("planner", "pack:Absent") == {}
-    sys.path.append(str(own))
-    import_module("pack.deep").OtherSettings(**found)
-    (own / "own_search.py").write_text(SOURCE.replace("force", "strength"))
-    os.utime(own / "own_search.py", (1, 1))  # an edit within the clock's resolution
-    assert "strength" in settings_of("planner", "own_search:Still")
-    assert "strength" in settings_of("planner", "pack:Renamed")
+    assert str(not_made.value).partition(": ")[2].replace("no project", "no method ") == sentence
 
 
 def test_a_name_is_a_module_and_a_class(own: Path) -> None:
