@@ -10,9 +10,7 @@ import os
 from pathlib import Path
 
 from joule.storage.errors import RunError
-from joule.storage.json_files import read_object
-from joule.storage.links import run_around
-from joule.storage.shipped import folder_of
+from joule.storage.plain_settings import plain_settings
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """What NumPy's linear algebra and torch read when they are imported; the first one is the user's."""
@@ -43,9 +41,7 @@ def of_run(path: Path) -> int:
     It is 1 where it cannot be read: opening the run then says why.
     """
     try:
-        path = folder_of(path) or path
-        folder = path if (path / "config.json").exists() else run_around(path)
-        threads = read_object(folder / "config.json").get("threads")
+        threads = plain_settings(path).get("threads")
     except RunError:
         return 1
     return threads if isinstance(threads, int) and threads > 0 else 1

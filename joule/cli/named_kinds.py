@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from agent.configurator.settings import KIND_SECTIONS, Config
+from joule.storage.errors import RunError
+from joule.storage.plain_settings import plain_settings
+from joule.storage.shipped import folder_of
 
 _NO_RUN = ("--data",)
 """Options whose value may be a run folder with settings of its own, which the command does not begin with."""
@@ -18,8 +22,8 @@ def named_kinds(arguments: Sequence[str]) -> dict[str, str]:
     """
     found = _of_options(arguments)
     if len(found) < len(KIND_SECTIONS):
-        config = _config_of_run(arguments) or Config()
-        found = {section: getattr(config, section).kind for section in KIND_SECTIONS} | found
+        usual = {section: getattr(Config(), section).kind for section in KIND_SECTIONS}
+        found = usual | _of_run(arguments) | found
     return found
 
 
@@ -29,25 +33,23 @@ def _of_options(arguments: Sequence[str]) -> dict[str, str]:
     return {flags[flag]: value for flag, value in _values(arguments) if flag in flags}
 
 
-def _config_of_run(arguments: Sequence[str]) -> Config | None:
-    """The settings of the run that a command line names; None without one, and where they cannot be read.
+def _of_run(arguments: Sequence[str]) -> dict[str, str]:
+    """Those of the run that a command line names; none without one, and where its settings cannot be read.
 
     What is wrong with a run, the command says. Nothing of the run is executed: its trust is asked for later.
     """
     for flag, value in _values(arguments):
-        if flag not in _NO_RUN and not value.startswith("-"):
-            from joule.storage.errors import RunError
-            from joule.storage.links import RUN_FILE
-            from joule.storage.run_paths import located
-            from joule.storage.run_record import read_run
-
-            try:
-                folder = located(value)[0]
-                if (folder / RUN_FILE).is_file():
-                    return read_run(folder)[1]
-            except (RunError, OSError, ValueError):
-                continue
-    return None
+        if flag in _NO_RUN:
+            continue
+        try:
+            settings = plain_settings(value) if folder_of(value) or os.path.isdir(value) else {}
+        except (RunError, OSError):
+            continue
+        sections = {name: settings.get(name) for name in KIND_SECTIONS}
+        kinds = {name: one.get("kind") for name, one in sections.items() if isinstance(one, dict)}
+        if found := {name: kind for name, kind in kinds.items() if isinstance(kind, str)}:
+            return found
+    return {}
 
 
 def _values(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
