@@ -7,8 +7,10 @@ from typing import Any
 
 from joule.storage.json_files import read_object
 from joule.storage.links import run_around
-from joule.storage.run_entries import CONFIG
 from joule.storage.shipped import folder_of
+
+_CONFIG = "config.json"
+"""`run_entries.CONFIG`, which imports NumPy."""
 
 
 def plain_settings(path: str | Path) -> dict[str, Any]:
@@ -21,5 +23,5 @@ def plain_settings(path: str | Path) -> dict[str, Any]:
         RunError: where it cannot be read.
     """
     path = folder_of(path) or Path(path)
-    folder = path if (path / CONFIG).exists() else run_around(path)
-    return read_object(folder / CONFIG)
+    folder = path if (path / _CONFIG).exists() else run_around(path)
+    return read_object(folder / _CONFIG)
