@@ -90,9 +90,8 @@ def _spec(name: str, within: Sequence[str] | None) -> ModuleSpec | None:
         if (find := getattr(finder, "find_spec", None)) is not None:
             try:
                 spec: ModuleSpec | None = find(name, within)
-            except (
-                KeyError
-            ):  # a folder without __init__.py in another, whose path Python takes from its import
+            except KeyError:
+                # A folder without __init__.py in another one: Python knows its path once the other is imported.
                 spec = _folder_spec(name, within or ())
             if spec is not None:
                 return spec

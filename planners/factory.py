@@ -43,15 +43,14 @@ def make(kind: str, *, horizon: int, low: Bound, high: Bound, batch: int = 1, **
     what = f"planner {kind}"
     with making(what, module, SettingError):
         types = typing.get_type_hints(accepted)
-    given = {name: value for name, value in values.items() if value is not None}
-    for name, value in given.items():
-        if name not in types:
-            near = difflib.get_close_matches(name, types, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise SettingError(f"{name}: planner {kind} accepts {', '.join(types)}{hint}")
-        if types[name] is float and type(value) is int:
-            given[name] = float(value)
-    with making(what, module, SettingError):
+        given = {name: value for name, value in values.items() if value is not None}
+        for one, value in given.items():
+            if one not in types:
+                near = difflib.get_close_matches(one, types, n=1, cutoff=0.5)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise SettingError(f"{one}: {what} accepts {', '.join(types)}{hint}")
+            if types[one] is float and type(value) is int:
+                given[one] = float(value)
         planner: Planner = _class(kind, home)(accepted(**given), horizon, low, high, batch)
     if not callable(getattr(planner, "plan", None)):
         raise SettingError(f"{what}: {name} has no method plan")

@@ -48,15 +48,15 @@ def from_json(plain: dict[str, Any], *, elsewhere: bool = False) -> Config:
         if name in sections:
             if not isinstance(value, dict):
                 raise ConfigError(f"{name}: expected an object of settings, found {value!r}")
+            of_user = elsewhere and name in KIND_SECTIONS and kinds.is_of_user(value.get("kind"))
             for leaf, entry in value.items():
                 own = name in KIND_SECTIONS and leaf == "settings"
                 if own and not isinstance(entry, dict):
                     raise ConfigError(f"{name}.settings: expected an object of settings, found {entry!r}")
-                of_user = name in KIND_SECTIONS and kinds.is_of_user(value.get("kind"))
-                if elsewhere and of_user and leaf in ("kind", "settings"):
+                if of_user and leaf in ("kind", "settings"):
                     unread.setdefault(name, {})[leaf] = entry
-                    continue
-                flat |= {f"{name}.{n}": v for n, v in entry.items()} if own else {f"{name}.{leaf}": entry}
+                else:
+                    flat |= {f"{name}.{n}": v for n, v in entry.items()} if own else {f"{name}.{leaf}": entry}
         else:
             flat[name] = tuple(value) if name in LISTS and isinstance(value, list) else value
     if flat.get("cost.uncertainty", 0.0) is None:  # for a while it had no fixed default

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 
 from agent.configurator.settings import KIND_SECTIONS, Config
 from joule.storage.errors import RunError
 from joule.storage.plain_settings import plain_settings
-from joule.storage.shipped import folder_of
 
 _NO_RUN = ("--data",)
 """Options whose value may be a run folder with settings of its own, which the command does not begin with."""
@@ -42,7 +40,7 @@ def _of_run(arguments: Sequence[str]) -> dict[str, str]:
         if flag in _NO_RUN:
             continue
         try:
-            settings = plain_settings(value) if folder_of(value) or os.path.isdir(value) else {}
+            settings = plain_settings(value)
         except (RunError, OSError):
             continue
         sections = {name: settings.get(name) for name in KIND_SECTIONS}

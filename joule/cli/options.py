@@ -25,7 +25,6 @@ from agent.errors import ConfigError
 from joule.cli.named_kinds import named_kinds
 from joule.cli.parser import Parser, json_object, number, whole_number
 from joule.goals.plan import OF_GOALS
-from joule_schema.own_modules import names_class
 
 _TYPES: dict[type, tuple[typing.Callable[[str], Any], str]] = {
     int: (whole_number, "N"),
@@ -82,7 +81,7 @@ class _Kinds(tuple[str, ...]):
     """The kinds that argparse lists. It accepts `module:Class` too."""
 
     def __contains__(self, kind: object) -> bool:
-        return super().__contains__(kind) or (isinstance(kind, str) and names_class(kind))
+        return super().__contains__(kind) or kinds.is_of_user(kind)
 
 
 def add_kind(group: Any, section: str, default: str, text: str) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from joule.report.evaluations import Run
 from joule.report.labels import NEITHER
-from joule.storage.reader import JSON_BYTES, read_text
-from joule.storage.run_entries import CHECKPOINTS, CONFIG
-from joule_schema import json_text
+from joule.storage.errors import RunError
+from joule.storage.plain_settings import plain_settings
+from joule.storage.run_entries import CHECKPOINTS
 
 INIT_FROM = "init_from"
 """The name, beside the settings of a run, of the run or checkpoint whose agent it began with."""
@@ -37,14 +37,10 @@ def with_common_beginnings(runs: Sequence[Run]) -> list[Run]:
 
 def _settings_of(path: str) -> str:
     """What the agent of a path was trained with, but for its seed; the path where its settings cannot be read."""
-    folder, checkpoint = Path(path), ""
-    if folder.parent.name == CHECKPOINTS:
-        folder, checkpoint = folder.parents[1], folder.name
     try:
-        found = json_text.loads(read_text(folder / CONFIG, JSON_BYTES))
-    except (OSError, ValueError, RecursionError):
+        found = plain_settings(path)
+    except (RunError, OSError):
         return path
-    if not isinstance(found, dict):
-        return path
+    checkpoint = Path(path).name if Path(path).parent.name == CHECKPOINTS else ""
     counts = {name: value for name, value in found.items() if name in _COUNTS or name not in NEITHER}
     return json.dumps([checkpoint, counts], sort_keys=True)

@@ -22,9 +22,9 @@ from joule.report.labels import CHANGED, NEITHER, labelled
 from joule.storage.changes_table import changed_settings
 from joule.storage.errors import RunError
 from joule.storage.files import why
-from joule.storage.links import RUN_FILE
+from joule.storage.links import CONFIG, RUN_FILE
 from joule.storage.reader import COMMAND_BYTES, JSON_BYTES, read_text
-from joule.storage.run_entries import CHANGES, COMMAND, CONFIG, SUITE_SETTINGS
+from joule.storage.run_entries import CHANGES, COMMAND, SUITE_SETTINGS
 from joule.storage.run_logs import EVALUATIONS
 from joule.storage.shipped import folder_of, instead_of
 from joule_errors import Advice

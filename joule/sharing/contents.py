@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from joule.storage.links import RUN_FILE
+from joule.storage.links import CONFIG, RUN_FILE
 from joule.storage.manifest import LIMITS
 from joule.storage.reader import COMMAND_BYTES, EVALUATIONS_BYTES, JSON_BYTES
-from joule.storage.run_entries import CHECKPOINTS, COMMAND, CONFIG, CURVE, VERSIONS
+from joule.storage.run_entries import CHECKPOINTS, COMMAND, CURVE, VERSIONS
 from joule.storage.run_logs import EVALUATIONS
 from joule_errors import Refused
 

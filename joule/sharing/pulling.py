@@ -20,12 +20,12 @@ from joule.sharing.hub import Hub
 from joule.sharing.provenance import agent_hash, check_file, checkpoint_of, parsed
 from joule.storage.errors import RunError
 from joule.storage.files import DISK, why
-from joule.storage.links import RUN_FILE
+from joule.storage.links import CONFIG, RUN_FILE
 from joule.storage.loading import restored
 from joule.storage.manifest import ARRAYS
 from joule.storage.new_folder import new_folder
 from joule.storage.reader import read_plain
-from joule.storage.run_entries import CONFIG, VERSIONS
+from joule.storage.run_entries import VERSIONS
 from joule.storage.run_folder import Run
 from joule.storage.run_record import read_run
 from joule_errors import JouleError

@@ -35,12 +35,12 @@ from joule.storage.env_spec import DATA
 from joule.storage.errors import CheckpointError
 from joule.storage.files import DISK, why
 from joule.storage.json_files import encode_object, read_object
-from joule.storage.links import RUN_FILE
+from joule.storage.links import CONFIG, RUN_FILE
 from joule.storage.manifest import encode_members
 from joule.storage.new_folder import new_folder
 from joule.storage.provenance import version
 from joule.storage.reader import COMMAND_BYTES, EVALUATIONS_BYTES, read_plain, read_text
-from joule.storage.run_entries import CHANGES, CHECKPOINTS, COMMAND, CONFIG, CURVE, VERSIONS
+from joule.storage.run_entries import CHANGES, CHECKPOINTS, COMMAND, CURVE, VERSIONS
 from joule.storage.run_folder import SHARED, Run
 from joule.storage.run_logs import EVALUATIONS
 from joule.storage.run_replay import no_rows

@@ -14,6 +14,8 @@ from pathlib import Path
 
 RUN_FILE = "run.json"
 """The file that makes a folder a run folder."""
+CONFIG = "config.json"
+"""The file with the settings of a run."""
 MOST_RUNS_NAMED = 3
 _DEEPEST = 3
 """Folders between a run folder and its deepest files, the run folder included."""

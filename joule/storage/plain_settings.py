@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+from joule.storage.errors import RunError
 from joule.storage.json_files import read_object
-from joule.storage.links import run_around
+from joule.storage.links import CONFIG, run_around
 from joule.storage.shipped import folder_of
-
-_CONFIG = "config.json"
-"""`run_entries.CONFIG`, which imports NumPy."""
 
 
 def plain_settings(path: str | Path) -> dict[str, Any]:
@@ -23,5 +22,7 @@ def plain_settings(path: str | Path) -> dict[str, Any]:
         RunError: where it cannot be read.
     """
     path = folder_of(path) or Path(path)
-    folder = path if (path / _CONFIG).exists() else run_around(path)
-    return read_object(folder / _CONFIG)
+    if not os.path.isdir(path):
+        raise RunError(f"{path}: is not a run folder")
+    folder = path if (path / CONFIG).exists() else run_around(path)
+    return read_object(folder / CONFIG)

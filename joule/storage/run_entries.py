@@ -12,12 +12,12 @@ from pathlib import Path
 from joule.storage import owners
 from joule.storage.failure_file import FAILURE
 from joule.storage.files import DISK
-from joule.storage.links import RUN_FILE, check_plain
+from joule.storage.links import CONFIG, RUN_FILE, check_plain
 from joule.storage.run_lock import LOCK
 from joule.storage.run_logs import BOARD, EPISODES, EVALUATIONS, FORECASTS, METRICS, READOUTS
 
-CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES = (
-    "config.json", "command.txt", "versions.json", "summary.json", "curve.png", "changes.csv",
+COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES = (
+    "command.txt", "versions.json", "summary.json", "curve.png", "changes.csv",
 )  # fmt: skip
 SUITE_SETTINGS = "settings.json"
 """In no run folder: beside collected results, the settings of a suite of runs."""

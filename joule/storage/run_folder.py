@@ -24,9 +24,9 @@ from joule.storage.checkpoint import sweep
 from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.json_files import read_object, write_object
-from joule.storage.links import check_inside
+from joule.storage.links import CONFIG, check_inside
 from joule.storage.provenance import versions
-from joule.storage.run_entries import CHANGES, CONFIG, SUMMARY
+from joule.storage.run_entries import CHANGES, SUMMARY
 from joule.storage.run_lock import RunLock
 from joule.storage.run_logs import RunLogs
 from joule.storage.run_paths import folder_identity

@@ -18,9 +18,9 @@ from joule.storage.errors import RunError
 from joule.storage.files import replace_file, why
 from joule.storage.format import FORMAT, OLDER, format_refusal
 from joule.storage.json_files import encode_object, read_object
-from joule.storage.links import RUN_FILE
+from joule.storage.links import CONFIG, RUN_FILE
 from joule.storage.provenance import versions
-from joule.storage.run_entries import COMMAND, CONFIG, VERSIONS, left_before_record
+from joule.storage.run_entries import COMMAND, VERSIONS, left_before_record
 from joule.storage.run_paths import check_free, default_folder
 from joule.storage.shipped import instead_of
 

@@ -25,7 +25,6 @@ from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser, number, whole_number
 from joule_schema import json_text
 from joule_schema.errors import shown
-from joule_schema.own_modules import names_class
 
 OWN = {"agent": "--agents", "env": "--envs", "seed": "--seeds"}
 """Settings that a sweep has an option for -> the option."""
@@ -51,7 +50,7 @@ def _true_or_false(text: str) -> bool:
 
 
 _READERS: dict[type, Callable[[str], Any]] = {int: whole_number, float: number, bool: _true_or_false}
-"""Type of a setting of the user's own class -> how it is read."""
+"""Type of a setting of the user's own class -> how its text is read."""
 Values = tuple[Any, ...]
 Grid = Mapping[str, Values | Range]
 """Dotted name of a setting -> what it varies over."""
@@ -80,10 +79,8 @@ class SettingReader:
             if isinstance(named, str):
                 named = re.split(r"[^\w.:]+", named)
             for kind in named if isinstance(named, list) else ():
-                if not (isinstance(kind, str) and names_class(kind)):
-                    continue
-                for own, setting in kinds.settings_of(section, kind).items():
-                    self._own[f"{section}.{own}"] = _READERS[setting.type]
+                own = kinds.settings_of(section, kind) if kinds.is_of_user(kind) else {}
+                self._own |= {f"{section}.{name}": _READERS[one.type] for name, one in own.items()}
 
     def name(self, text: str, where: str) -> str:
         """The dotted name of a setting, also where it is written with hyphens.
@@ -107,20 +104,15 @@ class SettingReader:
         """
         if name in LISTS and not text:
             return ()
-        if name in self._own:
+        is_bool = isinstance(flatten(Config()).get(name), bool)
+        if (read := self._own.get(name, _true_or_false if is_bool else None)) is not None:
             try:
-                return self._own[name](text)
+                return read(text)
             except argparse.ArgumentTypeError as error:
                 raise ConfigError(f"{where}: {name}: {error}") from None
         flag = f"--{name.replace('_', '-')}"
-        if isinstance(flatten(Config()).get(name), bool):
-            if text not in ("true", "false"):
-                raise ConfigError(f"{where}: {name}: found {shown(text)}, expected true or false")
-            words = [flag if text == "true" else flag.replace("--", "--no-", 1)]
-        else:
-            words = [f"{flag}={text}"]
         try:
-            return given_settings(self._parser.parse(words))[name]
+            return given_settings(self._parser.parse([f"{flag}={text}"]))[name]
         except ConfigError as error:
             # argparse names the option of `joule train`, which the user has not given.
             raise ConfigError(f"{where}: {name}: {str(error).removeprefix(f'argument {flag}: ')}") from None
