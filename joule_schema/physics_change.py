@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+PHYSICS = "physics"
+"""The entry of an environment's specification that holds a record."""
 RELEASE = "mujoco"
 """The entry with the release of MuJoCo: another one may compute other numbers from the same file."""
 

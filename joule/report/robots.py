@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from joule.report.amounts import listed
 from joule.report.evaluations import Run
-from joule_schema.physics_change import RELEASE, changed_groups, recorded_physics
+from joule_schema.physics_change import PHYSICS, RELEASE, changed_groups, recorded_physics
 
 MOST = 4
 """Robots, and runs of one robot, that a sentence names."""
@@ -31,7 +31,7 @@ def _note(task: str, runs: Sequence[Run]) -> list[str]:
     """The sentence of one task, or none."""
     robots: list[tuple[dict[str, str], list[Run]]] = []
     for run in runs:
-        record = recorded_physics(run.env_spec.get("physics"))
+        record = recorded_physics(run.env_spec.get(PHYSICS))
         same = [of for other, of in robots if _is_same(other, record)]
         if same:
             same[0].append(run)

@@ -30,7 +30,7 @@ def notes_on_settings(runs: Sequence[Run]) -> list[str]:
                 "at their beginning depends on it."
             )
     found += [
-        f"A resume changed settings of {run.source} ({run.settings[CHANGED]}): its evaluations before that "
+        f"A resume changed {run.source} ({run.settings[CHANGED]}): its evaluations before that "
         "are with the earlier ones."
         for run in runs
         if CHANGED in run.settings

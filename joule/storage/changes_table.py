@@ -1,4 +1,4 @@
-"""Reads changes.csv of a run folder: the settings that a resume changed."""
+"""Reads changes.csv of a run folder: the settings that a resume changed, and what of the robot had changed then."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from joule.storage.reader import JSON_BYTES, read_plain
 
 COLUMNS = ("frames", "setting", "before", "after")
+ROBOT = "robot: "
+"""Begins the name of a row that is no setting: what of the robot's physics was another at a resume."""
 
 
 def changes_until(path: Path, frames: int) -> list[str]:
@@ -19,14 +21,23 @@ def changes_until(path: Path, frames: int) -> list[str]:
         ValueError: for one that is no such table.
     """
     return [
-        f"from frame {at:,} on {name} is {after}; it was {before}"
+        sentence(at, name, before, after)
         for at, name, before, after in _rows(path)
         if at <= frames and name != "steps"
     ]
 
 
+def sentence(frames: int, name: str, before: str, after: str) -> str:
+    """What a row says: of a setting its values, of a robot what is another."""
+    if name.startswith(ROBOT):
+        return f"from frame {frames:,} on the robot has other {name.removeprefix(ROBOT)}"
+    return f"from frame {frames:,} on {name} is {after}; it was {before}"
+
+
 def changed_settings(path: Path) -> list[tuple[int, str]]:
-    """The frames from which on a setting is another one, and its name, in order; none without a table.
+    """The frames from which on a setting, or a part of the robot, is another one, and its name, in order.
+
+    None without a table.
 
     Raises:
         OSError: when the file cannot be read.

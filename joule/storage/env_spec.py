@@ -15,7 +15,7 @@ from agent.interface import EnvSpec
 from envs.env_spec import ObservationPart
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
-from joule_schema.physics_change import recorded_physics
+from joule_schema.physics_change import PHYSICS, recorded_physics
 
 DATA = "data"
 """The entry that says what recorded episodes a run learns from."""
@@ -84,7 +84,7 @@ def spec_to_json(env_spec: EnvSpec) -> dict[str, Any]:
 def physics_of(env_spec: EnvSpec) -> dict[str, str]:
     """Hashes of the physics of an environment, by group, where they are recorded; see `envs.physics_record`."""
     stored = env_spec.other if isinstance(env_spec, StoredEnvSpec) else vars(env_spec)
-    return recorded_physics(stored.get("physics"))
+    return recorded_physics(stored.get(PHYSICS))
 
 
 def spec_of_run(run: Run) -> EnvSpec:

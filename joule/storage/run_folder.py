@@ -1,6 +1,7 @@
 """The run folder: the settings of a run, its checkpoints, and what it measured, in plain files.
 
-    config.json  command.txt  versions.json  run.json        written once, when the run is created
+    config.json  command.txt  versions.json  run.json        written when the run is created; a resume may change
+                                                              settings and robot, which changes.csv notes
     metrics.csv  evaluations.csv  forecasts.csv  readouts.csv  episodes.csv  tensorboard/
                                                               grow; cut back when a run is resumed
     checkpoints/  replay/  videos/  explanations/  summary.json  run.lock
@@ -24,16 +25,17 @@ from joule.storage.checkpoint import sweep
 from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.json_files import read_object, write_object
-from joule.storage.links import CONFIG, check_inside
+from joule.storage.links import CONFIG, RUN_FILE, check_inside
 from joule.storage.provenance import versions
 from joule.storage.run_entries import CHANGES, SUMMARY
 from joule.storage.run_lock import RunLock
 from joule.storage.run_logs import RunLogs
 from joule.storage.run_paths import folder_identity
 from joule.storage.run_record import read_run, write_run
-from joule.storage.setting_changes import append_changes
+from joule.storage.setting_changes import append_changes, append_robot
 from joule.storage.shipped import outputs_of
 from joule.storage.trust import register, trusted
+from joule_schema.physics_change import PHYSICS, recorded_physics
 
 SHARED = "shared"
 """The entry of run.json that marks a shared form."""
@@ -192,6 +194,33 @@ class Run:
         write_object(self.folder / CONFIG, to_json(config))
         register(self.id, config, before=self.config)
         self.config = config
+        return sentences
+
+    def has_other_robot(self, groups: Sequence[str], physics: Mapping[str, str], frames: int) -> list[str]:
+        """Notes in changes.csv that the robot has changed, and records the one of now in run.json.
+
+        Args:
+            groups: what of its physics is another.
+            physics: the hashes of now, by group.
+            frames: of training, from which on the agent learns with it; before the first, none is noted.
+
+        Returns:
+            A sentence for each group.
+
+        Raises:
+            RunError: when the folder is gone, a file cannot be read, or the disk refuses.
+        """
+        self.check_place()
+        before = recorded_physics(self.env_spec.get(PHYSICS))
+        sentences = []
+        if frames:
+            try:
+                sentences = append_robot(self.folder / CHANGES, groups, before, physics, frames)
+            except OSError as error:
+                raise RunError(f"{self.folder / CHANGES}: {why(error)}") from error
+        self.env_spec = {**self.env_spec, PHYSICS: dict(physics)}
+        record = read_object(self.folder / RUN_FILE)
+        write_object(self.folder / RUN_FILE, {**record, "env_spec": self.env_spec})
         return sentences
 
     def log(self, metrics: Mapping[str, float], frames: int) -> None:

@@ -1,4 +1,4 @@
-"""The record and the settings of a run: written once, when its folder is made, and read whenever it is opened."""
+"""The record and the settings of a run: written when its folder is made, and read whenever it is opened."""
 
 from __future__ import annotations
 

@@ -75,26 +75,29 @@ def _told_of_coarse(env: SafeEnv, coarse: Sequence[CoarseNumber]) -> str:
     )
 
 
-def warn_of_changes(recorded: EnvSpec, made: EnvSpec, config: Config) -> None:
-    """Warns where the robot of an environment is not the one that a run began with.
+def warn_of_changes(recorded: EnvSpec, made: EnvSpec, config: Config) -> list[str]:
+    """Warns where the robot of an environment is not the one that an agent learned with last.
 
     Args:
         recorded: of the run.
         made: of the environment as it is made now.
         config: the settings by which it is made.
+
+    Returns:
+        What of the robot is another: groups of its physics, see `envs.physics_record`.
     """
     changed = changed_groups(physics_of(recorded), physics_of(made))
     if not changed:
-        return
+        return []
     with random_state.preserved(), closing(make_env(config)) as env:
         drawn = changed_groups(physics_of(made), physics_of(env.env_spec))  # differs each time it is made
     if changed := [group for group in changed if group not in drawn]:
         warnings.warn(
-            f"{made.env}: {', '.join(changed)} of its robot are not as they were when the run began, and the agent "
-            "learned with the earlier ones",
+            f"{made.env}: {', '.join(changed)} of its robot are not those that the agent learned with",
             Advice,
             stacklevel=2,
         )
+    return changed
 
 
 def notes(env_spec: Mapping[str, Any], perturb: Sequence[str] = ()) -> list[str]:

@@ -26,7 +26,7 @@ from joule.cli import signals
 from joule.environment import make_env
 from joule.report.progress import Progress
 from joule.storage import failure_file
-from joule.storage.env_spec import spec_of_run, spec_to_json
+from joule.storage.env_spec import physics_of, spec_of_run, spec_to_json
 from joule.storage.run_entries import remove_untrained
 from joule.storage.run_folder import Run
 from joule.training import env_check
@@ -135,15 +135,18 @@ def train_further(
     check_eval_process(config)
     with _training_envs(config, ray) as env:
         spec = spec_of_run(run)
+        other_robot: Sequence[str] = ()
         if env is not None:
             check_spec(spec, env, config.agent)
-            env_check.warn_of_changes(spec, env.env_spec, config)
+            other_robot = env_check.warn_of_changes(spec, env.env_spec, config)
         elif config.env != NO_ENV:
             with closing(make_env(config)) as of_evaluations:
                 check_spec(spec, of_evaluations, config.agent)
         agent = new_agent(config, env, spec)
         evaluator = None if config.env == NO_ENV else evaluator_of(config)
-        return _session(run, agent, env, evaluator, reporting, handle_signals, ray, resumed=True)
+        return _session(
+            run, agent, env, evaluator, reporting, handle_signals, ray, resumed=True, other_robot=other_robot
+        )
 
 
 def check_eval_process(config: Config) -> None:
@@ -187,6 +190,7 @@ def _session(
     handle_signals: bool,
     ray: str | None,
     resumed: bool,
+    other_robot: Sequence[str] = (),
 ) -> TrainedRun:
     config, again = agent.config, resume_command(run.folder, reporting.track, ray)
     with signals.unwinding(), ExitStack() as stack:
@@ -218,6 +222,8 @@ def _session(
                 return TrainedRun(run.folder, agent, trainer.evaluations.last_scores, stopped_by)
             if config != run.config:
                 notes += run.reconfigure(config, agent.frames)
+            if env is not None and other_robot:
+                notes += run.has_other_robot(other_robot, physics_of(env.env_spec), agent.frames)
         if env is not None and agent.decisions == 0:
             notes += early_updates(agent)
         notes += compiling(agent)

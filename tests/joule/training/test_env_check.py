@@ -15,6 +15,7 @@ import unlike_robots  # noqa: F401  it registers environments
 
 import joule
 from agent.configurator.settings import Config
+from joule.storage.changes_table import changed_settings, changes_until
 from joule.training import env_check
 from joule_errors import Advice
 
@@ -72,11 +73,21 @@ def test_a_robot_that_was_changed_since_is_told(tmp_path: Path) -> None:
         warnings.simplefilter("error", Advice)
         joule.evaluate(folder, episodes=1)
     model.write_text(ARM.replace('mass="1"', 'mass="2"'))
-    told = "joule/Model-v0: masses of its robot are not as they were when the run began"
+    told = "joule/Model-v0: masses of its robot are not those that the agent learned with"
     with pytest.warns(Advice, match=told):
         joule.evaluate(folder, episodes=1)
     with pytest.warns(Advice, match=told):
         joule.train(resume=folder, steps=80)
+    assert changes_until(folder / "changes.csv", 60) == ["from frame 60 on the robot has other masses"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Advice)
+        joule.evaluate(folder, episodes=1)
+        joule.train(resume=folder, steps=100)
+    assert (60, "robot: masses") in changed_settings(folder / "changes.csv")
+    model.write_text(ARM)
+    with pytest.warns(Advice, match=told):
+        joule.train(resume=folder, steps=120)
+    assert changes_until(folder / "changes.csv", 120)[-1].startswith("from frame 100 on the robot")
 
 
 def test_a_robot_that_is_drawn_each_time_is_not_taken_for_a_changed_one() -> None:
