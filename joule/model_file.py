@@ -8,6 +8,7 @@ from typing import Any
 from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
 from agent.configurator.validation import validate
+from agent.errors import ConfigError
 from joule_schema.model_file import MODEL_ENV, is_model_file, of_model_file
 
 
@@ -40,3 +41,50 @@ def with_model_file(given: Mapping[str, Any], before: Config | None = None) -> d
     else:
         return dict(given)
     return {**given, "env": env, "env_kwargs": kwargs} if env else {**given, "env_kwargs": kwargs}
+
+
+def own_kwargs_used(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of a run's environment that still hold with these settings.
+
+    Args:
+        config: the settings of the run.
+        given: values by dotted name that take their place; `env` may be a model file.
+    """
+    own = dict(config.env_kwargs)
+    if "env_kwargs" in given:
+        named = given["env_kwargs"] if isinstance(given["env_kwargs"], Mapping) else {}
+        only_model = config.env == MODEL_ENV and "model" not in named and not is_model_file(given.get("env"))
+        return {"model": own["model"]} if only_model and "model" in own else {}
+    return other_kwargs(config) if is_model_file(given.get("env")) else own
+
+
+def check_robot_kept(config: Config, given: Mapping[str, Any]) -> None:
+    """Refuses another environment for a trained agent; a robot of a model file may have its file elsewhere.
+
+    Args:
+        config: the settings of the run.
+        given: as for `own_kwargs_used`.
+
+    Raises:
+        ConfigError: for another environment.
+    """
+    env = given.get("env")
+    if env in (None, config.env) or (config.env == MODEL_ENV and is_model_file(env)):
+        return
+    raise ConfigError(
+        f"env: the agent was trained in {config.env}, and acts there alone"
+        + (", with a model file in place of the id" if config.env == MODEL_ENV else "")
+    )
+
+
+def model_of(config: Config) -> str:
+    """The path of the model file that a robot is made of; empty for another environment."""
+    model = config.env_kwargs.get("model") if config.env == MODEL_ENV else None
+    return model if isinstance(model, str) else ""
+
+
+def other_kwargs(config: Config) -> dict[str, Any]:
+    """The keyword arguments of an environment without the path of its model file."""
+    return {
+        name: value for name, value in config.env_kwargs.items() if name != "model" or not model_of(config)
+    }

@@ -15,7 +15,7 @@ from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 from joule.arguments import whole
 from joule.goals.asked import AskedGoal
-from joule.model_file import with_model_file
+from joule.model_file import check_robot_kept, with_model_file
 from joule.used_settings import check_agent_uses
 
 if TYPE_CHECKING:
@@ -178,9 +178,10 @@ class Request:
                 folder,
                 trust_modules=trust_modules,
                 trust_env_kwargs=trust_env_kwargs,
-                planner=changes.get("planner.kind"),
+                changes=changes,
             )
             self.config = self.run.config
+            check_robot_kept(self.config, self.changes)
             self.changes = with_model_file(self.changes, self.config)
         else:
             from agent.interface import Agent

@@ -79,7 +79,9 @@ class ModelFile(MujocoEnv):
             )
         path = whole_path(os.fspath(model))
         if not os.path.isfile(path):
-            raise EnvError(f"{path}: there is no such file, and it is the robot's model; put it back")
+            raise EnvError(
+                f"{path}: there is no such file, and it is the robot's model; put it back, or name it: --env FILE"
+            )
         super().__init__(path, 1, None, **kwargs)
         self.frame_skip = _steps(self.model, path, frame_skip)
         self.metadata = {**self.metadata, "render_fps": max(1, round(1 / self.dt))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import typing
 from collections.abc import Sequence
@@ -45,6 +46,8 @@ def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = 
     if adapt:
         parser.add_argument("--adapt", action="store_true",
                             help="detect changes of the environment and learn them while acting")  # fmt: skip
+    elsewhere = "the model file of its robot, where that lies elsewhere now (default: as in training)"
+    parser.add_argument("--env", metavar="FILE", default=argparse.SUPPRESS, help=elsewhere)
     add_setting(parser, "device", str, None, "cpu, cuda, cuda:1, or auto (default: the run's own)")
     budget = "gigabytes that the agent may come to (default: half of the machine's memory)"
     add_setting(parser, "memory_budget_gb", float | None, None, budget)

@@ -305,7 +305,8 @@ def _evaluation(
     from joule.training.evaluation_record import evaluation_record, plan_record, subject_record
     from joule.training.on_deadline import OnDeadline
 
-    check_has_env(trained.env_config)  # before a table is begun that gets no row
+    check_has_env(trained.env_config)
+    first_env: list[TrainingEnv] = [trained.make_env()]  # before a table is begun that gets no row
     world_model = trained.world_model
     note = None if isinstance(callback, NoEpisodeCallback) else callback.note
     adaptive = trained.adaptive(note) if request.adapt else None
@@ -313,7 +314,7 @@ def _evaluation(
     monitor = ConstraintMonitor(() if constraint_cost is None else constraint_cost.constraints)
 
     def make_env() -> TrainingEnv:
-        env = trained.make_env()
+        env = first_env.pop() if first_env else trained.make_env()
         return env if adaptive is None else adaptive.observe(env)
 
     def monitored_env() -> TrainingEnv:
@@ -333,6 +334,8 @@ def _evaluation(
     # An agent in memory may plan for other costs than the environment pays.
     subject["planned_for"] = "" if planned == trained.env_config.task else planned
     begin(subject)
+    if note is not None and run is not None and not run.env_spec.get("deterministic", True):
+        note("this environment differs under the same seed, so these episodes cannot be repeated exactly")
     if adaptive is not None and not isinstance(callback, NoEpisodeCallback):
         callback = _WithChanges(callback, adaptive)
     read = world_model is not None

@@ -94,6 +94,7 @@ def pull(repo: str, out: str | os.PathLike[str] | None = None, *, revision: str 
 
 
 def _text(pulled: Pulled, flags: Sequence[str]) -> str:
+    from joule.model_file import model_of
     from joule.sharing.card import score
     from joule.storage.trust import modules_named
 
@@ -107,6 +108,10 @@ def _text(pulled: Pulled, flags: Sequence[str]) -> str:
         said = ", and ".join(f"its {what} is in the module {module}" for module, what in modules.items())
         which, them = ("which was not", "it") if len(modules) == 1 else ("and they were not", "them")
         lines.append(f"{said}, {which} imported; if you trust {them}, commands need {' '.join(flags)}")
+    elif robot := model_of(config):
+        lines.append(
+            f"its robot is the model file {robot}, which did not come with it; commands need {' '.join(flags)}"
+        )
     elif flags:
         lines.append(
             f"its environment gets keyword arguments; if you trust them, commands need {' '.join(flags)}"

@@ -131,6 +131,7 @@ def push(
 
     # The imports of torch take seconds; they follow once all of the above is checked.
     from envs.registry import import_module_of
+    from joule.model_file import model_of
     from joule.sharing.card import score
     from joule.sharing.contents import PROVENANCE
     from joule.sharing.provenance import agent_hash, parsed
@@ -149,6 +150,10 @@ def push(
         f"{about}{returned}",
         f"{len(files)} files, {size / 1e6:.2f} MB, SHA-256 of the agent {found}",
     ]
+    if robot := model_of(agent.config):
+        lines.append(
+            f"the robot's model file, {robot}, is not among them: whoever shows the agent needs it too"
+        )
     sizes = {name: len(data) for name, data in files.items()}
     record = {"hash": found, "bytes": size, "files": sizes}
     if hub is not None and repo is not None:

@@ -304,7 +304,7 @@ def _opened(path: Path, flag: str, given: Mapping[str, Any], trust: Mapping[str,
 
     shipped = folder_of(path)
     folder = located(path)[0] if flag == "--init-from" else shipped or path
-    run = Run.open(folder, **trust, planner=given.get("planner.kind"))
+    run = Run.open(folder, **trust, changes=given)
     if run.shared:
         named = path if shipped is None else address(shipped.name)
         raise RunError(

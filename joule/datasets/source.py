@@ -71,7 +71,7 @@ def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) ->
             {} if "env" in given else minari_dataset.env_settings_of(source, minari_dataset.opened(source))
         )
     elif (folder := run_of(source)) is not None:
-        run = Run.open(located(folder)[0], **trust, planner=NO_PLANNER)
+        run = Run.open(located(folder)[0], **trust, changes={"planner.kind": NO_PLANNER})
         if run.shared:
             raise ConfigError(f"data: {source} is a run in its shared form, without replay buffer")
         if run.config.agent != "joule":

@@ -15,9 +15,10 @@ from typing import Any
 from agent.configurator.config_json import from_json
 from agent.configurator.settings import GOAL_CONDITIONED, NO_ENV, unit_of
 from joule.escaping import markdown
+from joule.model_file import model_of, other_kwargs
 from joule.report.amounts import count
 from joule.storage.run_entries import CURVE
-from joule.storage.trust import flags_needed, modules_named, modules_of_classes
+from joule.storage.trust import ENV_KWARGS_FLAG, MODULE_FLAG, flags_needed, modules_named, modules_of_classes
 from joule_errors.printable import printable
 
 _LIBRARIES = ("joule", "python", "torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib")
@@ -198,14 +199,21 @@ def _use(values: Mapping[str, Any], repo: str, address: str, revision: str) -> s
         else ["# in the folder of this file"]
     )
     config = from_json({**values["settings"], "env": values["env"]}, elsewhere=True)
-    flags = [printable(flag) for flag in flags_needed(config)]
+    robot = printable(model_of(config))
+    flags = [shlex.quote(printable(flag)) for flag in flags_needed(config)]
     modules = [printable(module) for module in modules_named(config)]
     trust = [f"trust_modules={json.dumps(modules)}"] if modules else []
-    trust += ["trust_env_kwargs=True"] if config.env_kwargs else []
+    trust += ["trust_env_kwargs=True"] if other_kwargs(config) else []
+    trust += [f"settings={json.dumps({'env': robot})}"] if robot else []
     if config.env != NO_ENV:
         lines.append(" ".join([f"joule render {path}", *flags]))
     text = _code("\n".join(lines))
-    if flags:
+    if robot:
+        text += (
+            f"\n\nThe robot's model file, {markdown(robot)}, does not come with the agent. Ask its owner for it, "
+            "with the meshes that it names; after `--env` is the place where you put it."
+        )
+    if set(flags) & {MODULE_FLAG, ENV_KWARGS_FLAG}:
         own = "code" if modules_of_classes(config) else "environment"
         text += f"\n\nThe options say that you trust the {own} of this run"
         text += "; `joule pull` imports nothing." if repo else "."

@@ -21,6 +21,7 @@ from joule.storage.manifest import DIGEST, MANIFEST
 from joule.storage.reader import whole_rows
 from joule_schema import json_text
 from joule_schema.errors import SchemaError
+from joule_schema.model_file import is_model_file
 from joule_schema.values import Count, Length, Pattern, checked
 
 FORMAT: Literal[1] = 1
@@ -74,6 +75,11 @@ def portable_command(line: str) -> str:
     rest = deque(words[begins[0] + 1 :])
     while rest:
         flag, equals, value = (word := rest.popleft()).partition("=")
+        if flag == "--env" and is_model_file(named := value if equals else rest[0] if rest else ""):
+            kept += [flag, os.path.basename(named)]
+            if not equals:
+                rest.popleft()
+            continue
         if flag not in (*_WITH_PATH, *_OF_THE_MACHINE):
             kept.append(word)
             continue

@@ -9,6 +9,7 @@ resumed. Weights keep their type (float32), so that it acts as the run does, bit
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from agent.configurator.config_json import to_json
 from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
 from agent.interface import Agent
+from joule.model_file import model_of
 from joule.sharing.acting_state import acting_state
 from joule.sharing.card import model_card
 from joule.sharing.contents import CARD, CURVE_BYTES, PROVENANCE, SharingError
@@ -141,12 +143,17 @@ def _files(
 
 
 def _settings(config: Config) -> Config:
-    """The settings as another machine can use them: without a memory budget, and with a GPU only where it is."""
+    """The settings as another machine can use them: without a memory budget, and with a GPU only where it is.
+
+    Of the path of a robot's model file, the name is left.
+    """
     changes: dict[str, Any] = {"memory_budget_gb": None}
     if config.device != "cpu":
         changes["device"] = "auto"
     if config.data:
         changes["data"] = portable_source(config.data)
+    if robot := model_of(config):
+        changes["env_kwargs"] = {**config.env_kwargs, "model": os.path.basename(robot)}
     return replace(config, changes)
 
 

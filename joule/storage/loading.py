@@ -24,6 +24,7 @@ from envs.registry import import_module_of
 from joule.agents import build_agent
 from joule.arguments import as_path
 from joule.environment import wrap_env
+from joule.model_file import check_robot_kept, with_model_file
 from joule.settings import check_num_envs, merged
 from joule.storage.agent_checkpoint import named_checkpoint, newest_checkpoint, restore_checkpoint
 from joule.storage.checkpoint import Checkpoint
@@ -71,8 +72,10 @@ def load(
         folder,
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,
-        planner=changes.get("planner.kind"),
+        changes=changes,
     )
+    check_robot_kept(run.config, changes)
+    changes = with_model_file(changes, run.config)
     import_module_of(run.config.env)
     return restored(run, chosen, env, changes)[0]
 
@@ -89,7 +92,7 @@ def load_experienced(path: Path, config: Config, trust: Mapping[str, Any]) -> Ag
         RunError, CheckpointError, ReplayLogError, ConfigError: as `load`.
     """
     folder, chosen = located(path)
-    run = Run.open(folder, **trust, planner=NO_PLANNER)
+    run = Run.open(folder, **trust, changes={"planner.kind": NO_PLANNER})
     import_module_of(run.config.env)
     run.config = dataclasses.replace(run.config, planner=PlannerConfig(NO_PLANNER))
     usable = {"device": config.device, "memory_budget_gb": config.memory_budget_gb, "constraint": ()}

@@ -94,7 +94,7 @@ class Run:
         *,
         trust_modules: Sequence[str] = (),
         trust_env_kwargs: bool = False,
-        planner: str | None = None,
+        changes: Mapping[str, Any] | None = None,
     ) -> Run:
         """Opens the run in a folder and validates its settings.
 
@@ -102,8 +102,8 @@ class Run:
             path: the run folder.
             trust_modules: modules that the run's environment may import although another user made the run.
             trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
-            planner: the kind of planner that the user has named. Where it is another one than the run's own, the
-                module of that is not asked for.
+            changes: settings of the user's own by dotted name. No trust is needed for what they take the place of:
+                the module of another planner, and keyword arguments such as the path of a model file.
 
         Raises:
             RunError: for a folder that is not a run, is of another format, holds a damaged or oversized file
@@ -112,7 +112,7 @@ class Run:
         folder = Path(path)
         record, config = read_run(folder)
         identifier = record["id"]
-        config = trusted(folder, config, identifier, trust_modules, trust_env_kwargs, planner)
+        config = trusted(folder, config, identifier, trust_modules, trust_env_kwargs, changes or {})
         return cls(folder, config, record)
 
     @property

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config, PlannerConfig
 from agent.errors import ConfigError
 from joule.arguments import texts_in
+from joule.model_file import model_of, other_kwargs, own_kwargs_used
 from joule.storage.errors import RunError
 from joule.storage.files import open_append, why
 from joule.storage.reader import read_plain
@@ -30,7 +31,7 @@ from joule_errors import Advice
 from joule_schema.env_id import module_of
 from joule_schema.own_modules import names_class
 
-MODULE_FLAG, ENV_KWARGS_FLAG = "--trust-module", "--trust-env-kwargs"
+MODULE_FLAG, ENV_KWARGS_FLAG, MODEL_FLAG = "--trust-module", "--trust-env-kwargs", "--env"
 _LONGEST_KWARGS = 200
 """Characters of keyword arguments in a message."""
 
@@ -63,9 +64,14 @@ def trusted_modules(given: object) -> tuple[str, ...]:
 
 
 def flags_needed(config: Config) -> list[str]:
-    """The options that a command needs to show an agent of another user, which has these settings."""
+    """The options that a command needs to show an agent of another user, which has these settings.
+
+    The path of a robot's model file may be given in place of the trust in it.
+    """
     flags = [word for module in modules_named(config) for word in (MODULE_FLAG, module)]
-    return flags + ([ENV_KWARGS_FLAG] if config.env_kwargs else [])
+    robot = model_of(config)
+    flags += [MODEL_FLAG, robot] if robot else []
+    return flags + ([ENV_KWARGS_FLAG] if other_kwargs(config) else [])
 
 
 def register(identifier: str, config: Config, before: Config | None = None) -> None:
@@ -108,7 +114,7 @@ def trusted(
     identifier: str,
     trust_modules: Sequence[str],
     trust_env_kwargs: bool,
-    planner: str | None = None,
+    changes: Mapping[str, Any],
 ) -> Config:
     """The settings of a run as they hold for this user.
 
@@ -118,7 +124,8 @@ def trusted(
         identifier: the run's id.
         trust_modules: modules that the user trusts for this run.
         trust_env_kwargs: whether the user trusts the keyword arguments of its environment.
-        planner: the kind that the user has named; another one than its own takes the place of that.
+        changes: settings of the user's own by dotted name. Another planner, or other keyword arguments, take the
+            place of those that the run has.
 
     Returns:
         The settings; without their memory budget where it is another user's.
@@ -130,8 +137,9 @@ def trusted(
     """
     known, named = _known(), trusted_modules(trust_modules)
     does, flags = dict[str, list[str]](), []
-    other = planner not in (None, config.planner.kind)
+    other = changes.get("planner.kind") not in (None, config.planner.kind)
     used = dataclasses.replace(config, planner=PlannerConfig()) if other else config
+    kwargs = own_kwargs_used(config, changes)
     # What such a name calls may be anything in a module, also in one that every program has imported, such as `os`.
     called = modules_of_classes(used)
     for module, what in modules_named(used).items():
@@ -144,15 +152,18 @@ def trusted(
             verb = "use" if module in called else "import"
             does.setdefault(what, []).append(f"would {verb} the module {module}")
             flags.append(f"{MODULE_FLAG} {module}")
-    if config.env_kwargs and not trust_env_kwargs and _kwargs_entry(identifier, config) not in known:
-        made = f"would be made with the keyword arguments {_shown(config.env_kwargs)}"
+    if kwargs and not trust_env_kwargs and _kwargs_entry(identifier, config) not in known:
+        made = f"would be made with the keyword arguments {_shown(kwargs)}"
         does.setdefault(f"environment {config.env}", []).append(made)
         flags.append(ENV_KWARGS_FLAG)
     if does:
         one = "them" if flags == [ENV_KWARGS_FLAG] else "it"
         them = {1: one, 2: "both"}.get(len(flags), "all of them")
         said = ", and ".join(f"its {what} {' and '.join(verbs)}" for what, verbs in does.items())
-        raise RunError(f"{folder}: {said}; if you trust {them}, add {' '.join(flags)}")
+        robot = (
+            f"; or name its model file: {MODEL_FLAG} FILE" if "model" in kwargs and model_of(config) else ""
+        )
+        raise RunError(f"{folder}: {said}; if you trust {them}, add {' '.join(flags)}{robot}")
     own_budget = config.memory_budget_gb is None or _budget_entry(identifier, config) in known
     return config if own_budget else replace(config, {"memory_budget_gb": None})
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import joule
-from joule.commands import push
+from joule.commands import evaluate, push
 from joule.sharing.provenance import evaluations_until, portable_command, portable_source
 from joule_errors import Refused
 
@@ -93,6 +93,8 @@ def test_an_agent_in_memory_is_saved_first(trained_run: Path, tmp_path: Path) ->
         ("joule train --actors 2 --ray 10.0.0.5:6379 --seed 1", "joule train --actors 2 --seed 1"),
         ("joule train --ray --out /home/me/runs/a --seed 1", "joule train --seed 1"),
         ("joule train --init-from /home/me/runs/a/", "joule train --init-from a"),
+        ("joule train --env /home/me/arm.xml --seed 1", "joule train --env arm.xml --seed 1"),
+        ("joule train --env=~/arm.xml", "joule train --env arm.xml"),
     ],
 )
 def test_a_command_is_shared_without_what_is_of_the_machine(typed: str, kept: str) -> None:
@@ -133,3 +135,46 @@ def test_an_object_with_a_path_is_taken_as_the_path(tmp_path: Path) -> None:
         joule.push(str(tmp_path / "none"), out=tmp_path / "out")
     with pytest.raises(Refused, match=str(told.value)):
         joule.push(Given(str(tmp_path / "none")), out=tmp_path / "out")
+
+
+ARM = """
+<mujoco>
+  <worldbody>
+    <body pos="0 0 1"><joint name="hinge" axis="0 1 0"/><geom type="capsule" size="0.03 0.2" mass="1"/></body>
+  </worldbody>
+  <actuator><motor joint="hinge" ctrlrange="-1 1"/></actuator>
+</mujoco>
+"""
+
+
+def test_a_robot_of_a_model_file_is_shared_without_its_path_and_shown_where_the_file_lies_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    model, moved = tmp_path / "mine" / "arm.xml", tmp_path / "theirs.xml"
+    model.write_text(ARM)
+    run = tmp_path / "run"
+    small: dict[str, Any] = {"preset": "smoke", "max_episode_frames": 20, "video": False}
+    joule.train(env=model, task="upright", steps=40, out=run, **small)
+    capsys.readouterr()
+    assert push.main([str(run), "--out", str(tmp_path / "shared")]) == 0
+    said = capsys.readouterr().out
+    assert f"the robot's model file, {model}, is not among them" in said
+    assert f"render {tmp_path / 'shared'} --env {model}" in said
+    files = files_of(tmp_path / "shared")
+    assert not [name for name, data in files.items() if bytes(model.parent) in data]
+    card = files["README.md"].decode()
+    assert "joule render . --env arm.xml\n" in card
+    assert "arm.xml, does not come with the agent" in card
+
+    model.rename(moved)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
+    with pytest.raises(Refused, match=r"add --trust-env-kwargs; or name its model file: --env FILE$"):
+        joule.evaluate(tmp_path / "shared", episodes=1)
+    assert evaluate.main([str(tmp_path / "shared"), "--env", str(moved), "--episodes", "1"]) == 0
+    with pytest.raises(Refused, match=r"^env: the agent was trained in joule/Model-v0, and acts there alone"):
+        joule.evaluate(run, episodes=1, settings={"env": "Hopper-v5"}, trust_env_kwargs=True)
+    capsys.readouterr()
+    with pytest.raises(Refused, match=r"put it back, or name it: --env FILE$"):
+        evaluate.main([str(run), "--episodes", "1", "--trust-env-kwargs"])
+    assert "seed" not in capsys.readouterr().out, "no table is begun that gets no row"
