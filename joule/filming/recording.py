@@ -136,6 +136,11 @@ def record(
             filmed = _Filmed(agent, policy, env, view, pace, number, longest, on_panel)
             story = yield from _episode(filmed, story, progress)
             told.episode(number, story.total_return, story.decisions)
+            cut = story.decisions == longest < (env.env_spec.episode_limit or math.inf)
+            if cut and callback is not None:
+                told.note(
+                    f"the film shows the first {longest:,} decisions of the episode, {longest * seconds:,.3g} s"
+                )
             if imagined is not None and story.decisions <= first:
                 told.note(
                     f"seed {number}: the film shows no prediction, because the episode ended after "

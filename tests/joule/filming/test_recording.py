@@ -114,8 +114,12 @@ def test_a_film_that_cannot_be_written_is_refused_early(tmp_path: Path) -> None:
 
 
 def test_a_film_is_cut_to_max_seconds(tmp_path: Path) -> None:
-    made = record(ZeroPolicy(), drawn(), tmp_path / "film.mp4", max_seconds=0.5)
+    heard = Heard()
+    made = record(ZeroPolicy(), drawn(), tmp_path / "film.mp4", max_seconds=0.5, callback=heard)
     assert len(iio.imread(made)) == 11
+    assert "the film shows the first 10 decisions of the episode, 0.5 s" in heard.notes
+    record(ZeroPolicy(), drawn(), tmp_path / "film.mp4", callback=(whole := Heard()))
+    assert not whole.notes
 
 
 @pytest.mark.parametrize(
