@@ -7,7 +7,9 @@ from typing import Any
 
 from joule.escaping import terminal
 from joule.report import drawn_values, legibility
+from joule.report.amounts import count
 from joule.report.decimals import decimals
+from joule.report.forecasts import LEAST_PAIRS
 from joule.report.goals_text import by_energy
 
 _HEADER = f"{'seed':>10}{'return':>14}{'decisions':>12}"
@@ -107,6 +109,11 @@ def _summary(record: Mapping[str, Any]) -> list[str]:
     if returns.get("slope") is not None:
         parts.append(
             "returns predicted with correlation {correlation:.2f}, slope {slope:.2f}".format(**returns)
+        )
+    elif returns and returns["decisions"] < LEAST_PAIRS:
+        parts.append(
+            f"how well returns are predicted is not known: {count(returns['decisions'], 'decision')} far enough "
+            f"from the time limit, {LEAST_PAIRS} are needed"
         )
     if record["deadline"]:
         parts.append(_deadline(record["deadline"]))

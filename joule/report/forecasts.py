@@ -25,7 +25,8 @@ from joule.storage.reader import FORECASTS_BYTES, read_text
 from joule.storage.run_logs import FORECASTS
 
 _VALUES = ("predicted_return", "return", "predicted_cost", "cost")
-_MIN_PAIRS = 30
+LEAST_PAIRS = 30
+"""Decisions for which correlation and slope are given."""
 """Pairs of a calibration: a line through a few decisions of one episode says nothing."""
 
 Floats = NDArray[np.float64]
@@ -69,7 +70,7 @@ def calibration(predicted: Floats, observed: Floats) -> Calibration:
     known = np.isfinite(predicted) & np.isfinite(observed)
     x, y = predicted[known], observed[known]
     bias = float(np.mean(x - y)) if x.size else math.nan
-    if x.size < _MIN_PAIRS or not (np.ptp(x) > 0 and np.ptp(y) > 0):
+    if x.size < LEAST_PAIRS or not (np.ptp(x) > 0 and np.ptp(y) > 0):
         return Calibration(int(x.size), math.nan, math.nan, bias)
 
     line = scipy.stats.linregress(x, y)

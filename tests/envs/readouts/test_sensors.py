@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 import tiny_env
@@ -17,6 +18,7 @@ import envs
 from agent.cost.readouts import Readouts
 from envs.bodies.model_file import ModelFile
 from envs.changes.factors import parse
+from envs.readouts.model_sensors import model_sensors
 from envs.readouts.sensors import parts_as_readouts, sensor_names
 
 
@@ -55,6 +57,17 @@ def test_sensors_of_a_model_are_found_where_an_environment_observes_them(tmp_pat
         del gymnasium.registry["joule-tests/OwnRobot-v0"]
     assert (found["swing"], found["j_angle_sensor"]) == ([3], [4])
     assert "touched" not in found, "what differs in one step alone looks like much else"
+
+
+def test_a_sensor_has_its_own_name_also_where_that_of_another_becomes_the_same() -> None:
+    names = ("tip place", "tip_place", "tip-place")
+    sensors = "".join(f'<jointpos name="{name}" joint="j"/>' for name in names)
+    robot = '<body><joint name="j" axis="0 1 0"/><geom size="0.1"/></body>'
+    model = mujoco.MjModel.from_xml_string(
+        f"<mujoco><worldbody>{robot}</worldbody><sensor>{sensors}</sensor></mujoco>"
+    )
+    places = {name: place.start for name, place in model_sensors(model, ()).items()}
+    assert places == {"tip_place_sensor": 0, "tip_place": 1, "tip_place_sensor_2": 2}
 
 
 def test_a_dead_sensor_reads_zero_from_its_frame_on_and_the_readouts_stay_true() -> None:
