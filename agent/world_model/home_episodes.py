@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from agent.errors import ConfigError
 from agent.interface import DIVERGED_KEY, TrainingEnv
 from agent.memory.columns import stack_parts
 from agent.modules import Modules
-from agent.world_model.observed_steps import ObservedSteps, observed_steps
+from agent.world_model.observed_steps import ObservedSteps, observed_steps, remembered_steps
 
 HOME_DECISIONS = 10_000
 """Decisions in the known world that calibrate the tests for a change: some fifty seconds, with plans."""
+REMEMBERED = 20_000
+"""Steps of training, at most, that tell the usual errors of states which these decisions do not reach."""
 FEWEST_HOME_DECISIONS = 1_000
 """With fewer, the usual errors are not known well enough to be taken out."""
 SHORT_DECISIONS = 100
@@ -41,6 +43,14 @@ class HomeEpisodes:
     """Number of each step's episode, [rows]."""
     returns: tuple[float, ...] = ()
     """Of the episodes that were to be whole."""
+    remembered: ObservedSteps | None = None
+    """Steps of training: they reached states that these episodes do not, such as a robot on its back."""
+    remembered_weight: float = 1.0
+    """How much one of these counts beside a step of the episodes, where usual errors are learned."""
+
+    def at(self, rows: np.ndarray) -> HomeEpisodes:
+        """These rows of the episodes alone: numbers, or a mask. What is remembered stays whole."""
+        return replace(self, steps=self.steps.at(rows), episode=self.episode[rows])
 
     @property
     def usual_return(self) -> float:
@@ -110,4 +120,5 @@ def play_home_episodes(
     acted = (np.stack(actions), np.array(costs), np.array(terminations))
     parts = (stack_parts(before), *acted, stack_parts(after))
     steps = observed_steps(modules, modules.networks.world_model, *parts)
-    return HomeEpisodes(steps, np.array(episodes), tuple(returns))
+    remembered = remembered_steps(modules, REMEMBERED)
+    return HomeEpisodes(steps, np.array(episodes), tuple(returns), remembered)

@@ -158,7 +158,7 @@ class ModelChoice:
     def watch_anew(self) -> None:
         """Another model is in use: what was noticed before was of the one before it."""
         if self.signals is not None:
-            self.signals.reset()
+            self.signals.watch_anew()
         calibration = self.bank.in_use.calibration
         self.change_detector = None if calibration is None else ChangeDetector(calibration.threshold)
         self.delay.watch_anew()

@@ -10,7 +10,7 @@ import torch
 
 from agent.interface import Observation
 from agent.memory.columns import stack_parts
-from agent.memory.portions import portions
+from agent.memory.portions import evenly, portions
 from agent.modules import Modules
 from agent.world_model.dynamics import WorldModel
 
@@ -75,6 +75,23 @@ def observed_steps(
         arrays = [part.float().cpu().numpy().astype(np.float64) for part in parts]
     z_rows, quantity_rows, error, disagreement, td_error = arrays
     return ObservedSteps(z_rows, quantity_rows, error, disagreement, td_error, np.asarray(terminated, bool))
+
+
+def remembered_steps(modules: Modules, most: int) -> ObservedSteps | None:
+    """Stored transitions, at most so many, evenly spread over what the agent remembers; None without any."""
+    buffer = modules.replay_buffer
+    parts = []
+    for part in portions(buffer, evenly(buffer.transitions(), most)):
+        here = buffer.place(part)
+        taken = (buffer.action[here], buffer.cost[here], buffer.terminated[here])
+        after = buffer.observations(buffer.after(here))
+        parts.append(
+            observed_steps(modules, modules.networks.world_model, buffer.observations(here), *taken, after)
+        )
+    if not parts:
+        return None
+    names = [field.name for field in fields(ObservedSteps)]
+    return ObservedSteps(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def errors_of_rows(modules: Modules, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 A model errs in the world that it has learned, too, and on a steady gait it errs the same way in every stride. A
 ridge regression on steps of the known world predicts these errors from the latent, the action and the readouts.
+Some of these steps are of training, where the robot was in states that it hardly ever meets now.
 What remains is divided by the size that the ensemble's disagreement leads to expect, and projected onto its
 principal axes, each of unit size in the known world.
 """
@@ -24,20 +25,30 @@ FARTHEST = 3.0
 
 
 class HomeResiduals:
-    """The usual errors of a model, from steps of the known world on which it was not trained.
+    """The usual errors of a model in the known world.
 
     Args:
-        home: the steps.
+        home: steps on which it was not trained.
+        remembered: steps of training, which the regression alone uses: the usual size of errors is that of steps on
+            which the model was not trained.
+        weight: of one of these steps in the regression, beside one of the others.
     """
 
-    def __init__(self, home: ObservedSteps) -> None:
+    def __init__(
+        self, home: ObservedSteps, remembered: ObservedSteps | None = None, weight: float = 1.0
+    ) -> None:
         self.middle = home.quantities.mean(0)
         self.spread = home.quantities.std(0) + 1e-6
         self.z_middle = home.z.mean(0)
         largest = OUTLIER * home.error.std(0) + SMALLEST
         x = self._explaining(home)
-        gram = x.T @ x + RIDGE * np.eye(x.shape[1])
-        self.weights = np.linalg.solve(gram, x.T @ np.clip(home.error, -largest, largest))
+        gram, moments = RIDGE * np.eye(x.shape[1]), np.zeros((x.shape[1], home.error.shape[1]))
+        for steps, counts in ((home, 1.0), (remembered, weight)):
+            if steps is not None:
+                rows = self._explaining(steps)
+                gram += counts * rows.T @ rows
+                moments += counts * rows.T @ np.clip(steps.error, -largest, largest)
+        self.weights = np.linalg.solve(gram, moments)
         rest = home.error - x @ self.weights
         logs = np.log(np.maximum(home.disagreement, SMALLEST))
         size = np.log(np.maximum((rest**2).mean(1), SMALLEST))

@@ -105,7 +105,7 @@ def alarms_of(signals: Signals, sequence: HomeEpisodes) -> list[tuple[int, str]]
         alarm = signals.update(sequence.steps.at(np.array([row])))
         if alarm is not None:
             found.append((row, alarm.signal))
-            signals.reset()
+            signals.watch_anew()
     return found
 
 

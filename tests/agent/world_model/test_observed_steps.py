@@ -13,9 +13,10 @@ import torch
 import joule
 from agent.errors import ConfigError
 from agent.interface import DIVERGED_KEY
+from agent.memory.portions import evenly
 from agent.world_model import home_episodes
 from agent.world_model.home_episodes import FIRST_HOME_SEED, SHORT_DECISIONS, play_home_episodes
-from agent.world_model.observed_steps import errors_of_rows, observed_steps
+from agent.world_model.observed_steps import errors_of_rows, observed_steps, remembered_steps
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -62,6 +63,17 @@ def test_the_errors_of_stored_rows_are_those_of_the_steps(trained_run: Path) -> 
     np.testing.assert_allclose(disagreement, steps.disagreement, rtol=1e-4)
 
 
+def test_remembered_steps_are_spread_over_all_that_is_remembered(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    modules, buffer = agent.modules, agent.modules.replay_buffer
+    rows = evenly(buffer.transitions(), 40)
+    found = remembered_steps(modules, 40)
+    assert found is not None
+    assert len(found) == 40
+    np.testing.assert_allclose((found.error**2).mean(-1), errors_of_rows(modules, rows)[0], rtol=1e-4)
+    np.testing.assert_array_equal(found.terminated, buffer.terminated[buffer.place(rows)])
+
+
 class Counted:
     """Observes the step of its episode; the physics diverges in the third step of the second episode."""
 
@@ -88,6 +100,7 @@ def play(monkeypatch: pytest.MonkeyPatch, env: Any, decisions: int) -> tuple[lis
         compared.extend(parts)
 
     monkeypatch.setattr(home_episodes, "observed_steps", kept)
+    monkeypatch.setattr(home_episodes, "remembered_steps", lambda modules, most: None)
 
     def predict(obs: Any, state: Any, starts: Any, deterministic: bool) -> tuple[np.ndarray, Any]:
         assert starts.tolist() == [obs[0] == 0.0], "a state is handed on within an episode alone"

@@ -13,7 +13,7 @@ from agent.world_model.correction_statistic import CorrectionTest
 from agent.world_model.home_episodes import HomeEpisodes
 from agent.world_model.observed_steps import ObservedSteps
 from agent.world_model.residuals import HomeResiduals
-from agent.world_model.signals import Kind, Signals, tail_threshold
+from agent.world_model.signals import WEIGHTS, Kind, Signals, StepWeight, calibrated, tail_threshold
 
 LATENT, ACT = 16, 2
 
@@ -65,7 +65,7 @@ def alarms(watching: Signals, steps: ObservedSteps) -> list[tuple[int, str]]:
     for row in range(len(steps)):
         if alarm := watching.update(steps.at(np.array([row]))):
             found.append((row, alarm.signal))
-            watching.reset()
+            watching.watch_anew()
     return found
 
 
@@ -88,6 +88,46 @@ def test_an_error_that_stays_because_nothing_moves_is_one_error(watching: Signal
     assert alarms(watching, still) == []
     elsewhere = dataclasses.replace(still, z=world(5, 400).z)
     assert alarms(watching, elsewhere), "the same errors in a robot that moves are a change"
+
+
+def test_errors_that_come_again_with_the_same_few_states_are_no_more_evidence_each_time(
+    watching: Signals,
+) -> None:
+    """A robot on its back swings its legs: it moves at every decision, through the same twenty states."""
+    steps = world(6, 600, pull=1.1)
+    again = np.arange(600) % 20
+    struggling = dataclasses.replace(steps.at(again), z=steps.z[again] + 1e-3 * steps.z)
+    assert len(alarms(watching, steps)) > 10
+    assert len(alarms(watching, struggling)) <= 2
+
+
+def test_remembered_steps_count_so_that_the_known_world_speaks_least_for_a_correction() -> None:
+    episodes = dataclasses.replace(home(1_000), remembered=world(3, 1_000))
+    thresholds = [
+        calibrated(
+            signals.KINDS["correction"],
+            dataclasses.replace(episodes, remembered_weight=weight),
+            StepWeight(episodes.steps.z).of_rows(episodes.steps.z),
+            50_000.0 * len(signals.KINDS),
+        )
+        for weight in WEIGHTS
+    ]
+    watching = Signals(episodes, 50_000.0)
+    assert watching.thresholds["correction"] == min(thresholds)
+    assert watching.home.remembered_weight == WEIGHTS[int(np.argmin(thresholds))]
+
+
+def test_steps_count_the_same_one_by_one_and_together() -> None:
+    rng = np.random.default_rng(0)
+    z = np.cumsum(rng.normal(size=(700, 3)), 0)
+    weight = StepWeight(z)
+    together = weight.of_rows(z[100:])
+    weight.next(z[:1])
+    weight.reset()
+    one_by_one = [weight.next(row[None]) for row in z[100:]]
+    np.testing.assert_allclose(one_by_one, together, atol=1e-6)
+    assert together[0] == 1.0
+    assert 0.05 < np.mean(together[1:] == 1.0) < 0.2, "one step in ten is as new as one that counts wholly"
 
 
 def test_errors_that_follow_from_the_action_are_noticed_though_they_are_no_larger(
@@ -113,8 +153,8 @@ def test_the_same_steps_raise_the_same_alarms_whatever_was_watched_before(watchi
 class Fitted:
     """A signal whose number of a step is 1 where it was made of this step, else 0."""
 
-    def __init__(self, home: ObservedSteps) -> None:
-        self.known = set(home.z[:, 0].tolist())
+    def __init__(self, home: HomeEpisodes) -> None:
+        self.known = set(home.steps.z[:, 0].tolist())
 
     def numbers(self, steps: ObservedSteps) -> np.ndarray:
         return np.array([float(z in self.known) for z in steps.z[:, 0].tolist()])
@@ -129,6 +169,7 @@ def test_thresholds_come_from_steps_that_the_signal_does_not_know_and_share_the_
         given.append((sums.tolist(), decisions_per_alarm))
         return 1.0
 
+    monkeypatch.setattr(StepWeight, "of_rows", lambda self, z: np.ones(len(z)))
     kind = Kind(Fitted, 0.25, 9.0, threshold)
     monkeypatch.setattr(signals, "KINDS", {"one": kind, "other": kind})
     Signals(home(1_000), 100.0)
@@ -148,6 +189,18 @@ def test_usual_errors_are_taken_out() -> None:
     fresh = residuals.standardise(world(5, 3_000))
     assert fresh.mean(0) == pytest.approx(np.zeros(fresh.shape[1]), abs=0.1)
     assert np.quantile(np.abs(fresh), 0.5) == pytest.approx(0.6745, abs=0.1)
+
+
+def test_usual_errors_are_taken_out_of_states_that_only_training_has_seen() -> None:
+    def elsewhere(seed: int, rows: int) -> ObservedSteps:
+        steps = world(seed, rows)
+        return dataclasses.replace(steps, z=steps.z + 1.0, error=steps.error + 0.3)
+
+    new = elsewhere(2, 1_000)
+    unknown = HomeResiduals(world(0, 3_000)).standardise(new)
+    known = HomeResiduals(world(0, 3_000), elsewhere(1, 3_000)).standardise(new)
+    assert np.abs(unknown.mean(0)).max() > 5.0
+    assert np.abs(known.mean(0)).max() < 0.5
 
 
 def test_noise_speaks_against_a_correction_and_a_bias_for_it() -> None:

@@ -48,7 +48,7 @@ def test_an_evaluation_says_what_is_legible(trained_run: Path) -> None:
     assert set(record["readouts"]) == {"position", "distance"}
     assert "readouts legible (R² at least 0.8)" in summary(record)
     few = {"returns": {"decisions": 12, "correlation": None, "slope": None, "bias": None}}
-    assert "is not known: 12 decisions far enough from the time limit" in summary(record | {"forecast": few})
+    assert "is not known: 12 decisions far enough from the time limit" in summary({**record, "forecast": few})
     told = summary({**record, "readouts": {"a": 0.9, "b": -0.5, "c": None, "d": 0.79}})
     assert "1 of 3 readouts legible (R² at least 0.8), not b below 0, d 0.79" in told
 
