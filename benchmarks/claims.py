@@ -97,7 +97,7 @@ OF_README = (
         from_pixels,
     ),
     Claim(
-        "it notices {:.1f} within an episode (mean over six robots, seven agents that do not learn; worst robot {:.0f}), in "
+        "it notices {:.1f} within an episode (mean over six robots, an agent each that does not learn; worst robot {:.0f}), in "
         "HalfCheetah-v5 {:.1f} within 20 decisions. In {:,} decisions without a change there were {} false alarms, "
         "{} of them of one agent, of Ant-v5.",
         lambda: (*changes(), detection()[5]),

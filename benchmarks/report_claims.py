@@ -105,13 +105,13 @@ OF_REPORTS = (
         RESULTS_PAGE,
     ),
     Claim(
-        "The mean over six robots is {:.1f} of ten, and the worst is the ant, with {:.0f}.",
+        "The mean over six robots is {:.1f} of ten, and the worst is the hopper of dm_control, with {:.0f}.",
         lambda: detection()[:2],
         ADAPTATION_PAGE,
     ),
     Claim(
         "There were {} false alarms in {:,} decisions at home, {:.1f} in 50,000** (goal: 1): {} of the "
-        "agent of Ant-v5, and {} of the six others.",
+        "agent of Ant-v5, and {} of the five others.",
         lambda: detection()[2:],
         ADAPTATION_PAGE,
     ),

@@ -144,7 +144,7 @@ def test_sensors_have_names_of_their_own(tmp_path: Path) -> None:
     text = CART.format(limits="", fixed="", moving="")
     path = written(tmp_path, text.replace("</mujoco>", f"<sensor>{sensors}</sensor></mujoco>"))
     found = envs.make(MODEL_ENV, kwargs={"model": path}).env_spec.readout_sizes
-    own = ["action_sensor", "qpos_sensor", "a_b", "a_b_sensor", "drive_position"]
+    own = ["action_sensor", "qpos_sensor", "a_b_sensor", "a_b", "drive_position"]
     assert [*found] == [*own, "drive_position_of_joint", "drive_velocity"]
 
 
