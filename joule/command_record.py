@@ -36,7 +36,9 @@ class Record(Mapping[str, Any]):
         return self.text
 
     def __repr__(self) -> str:
-        return f"Record({self._values!r})"
+        return (
+            self.text or f"Record({self._values!r})"
+        )  # a prompt shows what the command does, and not thousands of numbers
 
 
 class Unwritten(Stopped):
@@ -69,5 +71,5 @@ def written(values: Mapping[str, Any], text: str, path: Path | None) -> Record:
     try:
         replace_file(path, encode_object(values))
     except OSError as error:
-        raise Unwritten(f"--out: {path} cannot be written: {why(error)}", record) from error
+        raise Unwritten(f"{path} cannot be written: {why(error)}", record) from error
     return Record(values, text, (path,))

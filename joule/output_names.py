@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -39,6 +40,8 @@ def name_parts(
             continue
         if name == "perturb" and value in ((), NO_PERTURBATION):
             value = ("perturb-none",)
+        if name == "env":  # the model file of the robot, wherever it lies
+            value = os.path.basename(value)
         if name == "goal_within":
             value = "-".join(f"{key}-{number:g}" for key, number in sorted(value.items()))
         values = value if name in LISTS else [f"{name.removeprefix('planner.')}-{value}"]

@@ -202,6 +202,8 @@ def test_on_a_full_disk_the_results_are_shown_and_kept(
     record = caught.value.record
     assert (len(record["returns"]), record.paths, caught.value.exit_code) == (2, (), 1)
     assert f"mean {record['mean']:,.2f}" in printed
+    assert str(caught.value).startswith(str(zero_run)), "nobody has given --out"
+    assert repr(record) == record.text
 
 
 def test_violations_of_several_constraints_have_a_line_each(

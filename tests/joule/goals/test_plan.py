@@ -39,6 +39,7 @@ def test_a_command_plans_for_a_goal_as_it_is_told(trained_run: Path) -> None:
     assert distance[1].within == {"position": 0.1, "distance": 2.0}
     assert agent.modules.actor.horizon == agent.env_spec.episode_limit  # plans by readouts look far ahead
     assert name_parts({"env_kwargs": {"layout": "long"}}) == ["env-kwargs--layout-long"]
+    assert name_parts({"env": "/home/me/arm.xml"}) == ["env-arm.xml"]
     assert "goal-within-distance-2-position-0.1" in "-".join(name_parts(given))
 
 
