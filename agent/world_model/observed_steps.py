@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from agent.interface import Observation
 from agent.memory.columns import stack_parts
 from agent.memory.portions import evenly, portions
+from agent.memory.replay_buffer import ReplayBuffer
 from agent.modules import Modules
 from agent.world_model.dynamics import WorldModel
 
@@ -77,17 +78,20 @@ def observed_steps(
     return ObservedSteps(z_rows, quantity_rows, error, disagreement, td_error, np.asarray(terminated, bool))
 
 
+def _stored(buffer: ReplayBuffer, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Observation, Observation]]:
+    """Places of stored transitions, and the observations before and after, in portions that fit in memory."""
+    for part in portions(buffer, rows):
+        here = buffer.place(part)
+        yield here, buffer.observations(here), buffer.observations(buffer.after(here))
+
+
 def remembered_steps(modules: Modules, most: int) -> ObservedSteps | None:
     """Stored transitions, at most so many, evenly spread over what the agent remembers; None without any."""
-    buffer = modules.replay_buffer
+    buffer, model = modules.replay_buffer, modules.networks.world_model
     parts = []
-    for part in portions(buffer, evenly(buffer.transitions(), most)):
-        here = buffer.place(part)
+    for here, before, after in _stored(buffer, evenly(buffer.transitions(), most)):
         taken = (buffer.action[here], buffer.cost[here], buffer.terminated[here])
-        after = buffer.observations(buffer.after(here))
-        parts.append(
-            observed_steps(modules, modules.networks.world_model, buffer.observations(here), *taken, after)
-        )
+        parts.append(observed_steps(modules, model, before, *taken, after))
     if not parts:
         return None
     names = [field.name for field in fields(ObservedSteps)]
@@ -98,10 +102,8 @@ def errors_of_rows(modules: Modules, rows: np.ndarray) -> tuple[np.ndarray, np.n
     """Errors and disagreements [rows] of stored transitions, by row number, of the agent's world model."""
     buffer, model = modules.replay_buffer, modules.networks.world_model
     errors, disagreements = [np.zeros(0)], [np.zeros(0)]
-    for part in portions(buffer, rows):
-        here = buffer.place(part)
-        z = modules.perceive(buffer.observations(here))
-        observed = modules.perceive(buffer.observations(buffer.after(here)))
+    for here, before, after in _stored(buffer, rows):
+        z, observed = modules.perceive(before), modules.perceive(after)
         with torch.inference_mode():
             step = model.predict(z, torch.from_numpy(buffer.action[here]).to(z))
             errors.append((step.z - observed).square().mean(-1).cpu().numpy())

@@ -42,12 +42,12 @@ class HomeResiduals:
         self.z_middle = home.z.mean(0)
         largest = OUTLIER * home.error.std(0) + SMALLEST
         x = self._explaining(home)
-        gram, moments = RIDGE * np.eye(x.shape[1]), np.zeros((x.shape[1], home.error.shape[1]))
-        for steps, counts in ((home, 1.0), (remembered, weight)):
-            if steps is not None:
-                rows = self._explaining(steps)
-                gram += counts * rows.T @ rows
-                moments += counts * rows.T @ np.clip(steps.error, -largest, largest)
+        gram = x.T @ x + RIDGE * np.eye(x.shape[1])
+        moments = x.T @ np.clip(home.error, -largest, largest)
+        if remembered is not None:
+            rows = self._explaining(remembered)
+            gram += weight * rows.T @ rows
+            moments += weight * rows.T @ np.clip(remembered.error, -largest, largest)
         self.weights = np.linalg.solve(gram, moments)
         rest = home.error - x @ self.weights
         logs = np.log(np.maximum(home.disagreement, SMALLEST))

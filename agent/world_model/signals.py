@@ -16,6 +16,7 @@ is: by its distance from those of the last hundred steps.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -267,6 +268,8 @@ class Signals:
             self.thresholds[name] = thresholds[best]
             if kind.uses_remembered:
                 self.home = found[best]
+        self._made = {name: kind.make(self.home) for name, kind in KINDS.items()}
+        """The signals before any step: to fit them again at each alarm would take a tenth of a second."""
         self.reset()
 
     def reset(self) -> None:
@@ -276,7 +279,7 @@ class Signals:
 
     def watch_anew(self) -> None:
         """Begins all tests again, as after an alarm. States that were met just before stay known."""
-        self.signals = {name: kind.make(self.home) for name, kind in KINDS.items()}
+        self.signals = copy.deepcopy(self._made)
         self.tests = {
             name: ChangeDetector(self.thresholds[name], kind.allowance, kind.largest)
             for name, kind in KINDS.items()

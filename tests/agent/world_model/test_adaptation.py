@@ -89,7 +89,7 @@ def test_a_reversed_motor_is_detected_and_learned_and_the_first_model_is_kept(tr
     assert adaptive.in_use is adaptive.bank.first
     assert same(before, weights(adaptive))
     back = adaptive.events[-1]
-    assert back.decision - back.since == pytest.approx(decisions, abs=10)  # 4 off on another processor
+    assert back.decision - back.since == pytest.approx(decisions, abs=4)  # 4 on some processors
     assert back.since <= len(adaptive.bank.first.rows) < 150
     # Training that continues afterwards updates all networks.
     agent.learn(3, env=point(agent))

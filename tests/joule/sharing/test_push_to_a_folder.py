@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arm_file import ARM
 
 import joule
 from joule.commands import evaluate, push
@@ -135,16 +136,6 @@ def test_an_object_with_a_path_is_taken_as_the_path(tmp_path: Path) -> None:
         joule.push(str(tmp_path / "none"), out=tmp_path / "out")
     with pytest.raises(Refused, match=str(told.value)):
         joule.push(Given(str(tmp_path / "none")), out=tmp_path / "out")
-
-
-ARM = """
-<mujoco>
-  <worldbody>
-    <body pos="0 0 1"><joint name="hinge" axis="0 1 0"/><geom type="capsule" size="0.03 0.2" mass="1"/></body>
-  </worldbody>
-  <actuator><motor joint="hinge" ctrlrange="-1 1"/></actuator>
-</mujoco>
-"""
 
 
 def test_a_robot_of_a_model_file_is_shared_without_its_path_and_shown_where_the_file_lies_now(

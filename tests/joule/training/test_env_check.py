@@ -12,6 +12,7 @@ import pytest
 import rough_env
 import tiny_env
 import unlike_robots  # noqa: F401  it registers environments
+from arm_file import ARM
 
 import joule
 from agent.configurator.settings import Config
@@ -51,16 +52,6 @@ def test_a_note_says_what_was_found() -> None:
     assert "cannot be repeated exactly" in first
     assert "places_4 (set) and 2 more" in second
     assert "(torch)" in third
-
-
-ARM = """
-<mujoco>
-  <worldbody>
-    <body pos="0 0 1"><joint name="hinge" axis="0 1 0"/><geom type="capsule" size="0.03 0.2" mass="1"/></body>
-  </worldbody>
-  <actuator><motor joint="hinge" ctrlrange="-1 1"/></actuator>
-</mujoco>
-"""
 
 
 def test_a_robot_that_was_changed_since_is_told(tmp_path: Path) -> None:
