@@ -18,6 +18,17 @@ def is_model_file(env: object) -> bool:
     return isinstance(env, str) and env.lower().endswith(ENDINGS)
 
 
+def model_in(env: str, kwargs: Mapping[str, Any]) -> str:
+    """The path of the model file that an environment is made of; empty for another environment."""
+    model = kwargs.get("model") if env == MODEL_ENV else None
+    return model if isinstance(model, str) else ""
+
+
+def shown_env(env: str, kwargs: Mapping[str, Any]) -> str:
+    """The name of an environment for people: that of its model file, such as arm.xml, where it is made of one."""
+    return os.path.basename(model_in(env, kwargs)) or env
+
+
 def whole_path(path: str) -> str:
     """The absolute path of a file, where `~` may stand for the user's folder."""
     return os.path.abspath(os.path.expanduser(path))

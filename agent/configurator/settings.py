@@ -237,7 +237,7 @@ class Config:
     """Height and width of a picture, in pixels."""
     obs_camera: str = ""
     """Name of the camera, or of one of the pictures in the environment's own observation; by default the model's
-    first camera, or one that has the whole scene in view."""
+    first camera, or one that has in view what the robot reaches."""
     obs_frames: int = ranged(3, 1, 16)
     """Pictures that an observation stacks, of a camera or the environment's own: those of the newest decisions."""
     perturb: tuple[str, ...] = ()

@@ -8,34 +8,51 @@ import gymnasium
 import numpy as np
 
 from envs.physics import find_physics, is_of_shimmy
+from envs.rendering.free_view import free_view
 
 
 def follow_robot(env: gymnasium.Env[Any, Any]) -> None:
-    """Makes the camera follow the robot, if the model has a tracking camera and no other was chosen.
+    """Makes the camera keep the robot in view, if no other camera was chosen.
 
-    Gymnasium's default camera is fixed, so a running robot leaves the picture within seconds. Its floor ends
-    where a fast robot still runs.
+    Gymnasium's default camera is fixed, so a running robot leaves the picture within seconds, and its distance is
+    that of the pose as built, so that an arm leaves it too. The floor ends where a fast robot still runs.
     """
     physics = find_physics(env)
     if physics is None:
         return
-    import mujoco
     from gymnasium.envs.mujoco import MujocoEnv
 
     cameras = _tracking_cameras(physics.model)
     base: Any = env.unwrapped
     if is_of_shimmy(env):
         base.render_kwargs.setdefault("camera_id", film_camera(physics.model))
-    elif cameras and isinstance(base, MujocoEnv) and base.camera_id is None and base.camera_name is None:
-        extend_floor(physics.model)
-        renderer = base.mujoco_renderer
+    elif isinstance(base, MujocoEnv) and base.camera_id is None and base.camera_name is None:
+        _point(base.mujoco_renderer, physics.model, cameras)
+
+
+def _point(renderer: Any, model: Any, cameras: list[int]) -> None:
+    """Chooses the camera of Gymnasium's renderer.
+
+    It follows the body of the first of the tracking `cameras`. Without any, a camera that stands in the scene is
+    taken, if the environment gives no values of its own; and last one that has in view what the robot reaches.
+    """
+    import mujoco
+
+    if cameras:
+        extend_floor(model)
         renderer.camera_id = None
         renderer.default_cam_config = {
             "elevation": -20.0,
             **(renderer.default_cam_config or {}),
             "type": int(mujoco.mjtCamera.mjCAMERA_TRACKING),
-            "trackbodyid": int(physics.model.cam_bodyid[cameras[0]]),
+            "trackbodyid": int(model.cam_bodyid[cameras[0]]),
         }
+    elif not renderer.default_cam_config:
+        standing = np.flatnonzero(model.body_weldid[model.cam_bodyid] == 0)
+        if len(standing):
+            renderer.camera_id = int(standing[0])
+        else:
+            renderer.default_cam_config = free_view(model)
 
 
 def film_camera(model: Any) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from envs.faults.errors import RenderError
 from envs.physics import Physics
 from envs.rendering.current_context import current_kept, make_empty_current
+from envs.rendering.free_view import free_camera
 from envs.rendering.opengl import ensure_gl
 
 _forgotten: list[Any] = []
@@ -45,6 +46,7 @@ class ModelRenderer:
         self._name, self._width, self._height = name, width, height
         self._most, self._left_out, self._unseen_groups = most or {}, left_out, list(unseen_groups)
         self._option: Any = None
+        self._free: Any = None
         self._model: Any = None
         self._renderer: Any = None
         self._finalizer: weakref.finalize[..., Any] | None = None
@@ -52,12 +54,17 @@ class ModelRenderer:
     def look(self, physics: Physics, camera: int | str) -> Any:
         """Takes in where everything is now, and returns the `mujoco.MjvScene` that `render` draws.
 
+        Args:
+            physics: with the model and where everything is.
+            camera: row or name of a camera of the model; -1 has in view what the robot reaches.
+
         Raises:
             RenderError: where no frame can be made, with what is missing.
         """
         if physics.model is not self._model:
             self._make(physics.model)
-        self._renderer.update_scene(physics.data, camera, self._option)
+        view = self._free if camera == -1 else camera
+        self._renderer.update_scene(physics.data, view, self._option)
         return self._renderer.scene
 
     def render(self) -> np.ndarray:
@@ -102,7 +109,7 @@ class ModelRenderer:
         self._finalizer.atexit = False
         # EGL ends itself at exit; a context that is freed later prints a traceback.
         atexit.register(_close, weakref.ref(self))
-        self._model, self._option = model, mujoco.MjvOption()
+        self._model, self._option, self._free = model, mujoco.MjvOption(), free_camera(model)
         self._option.geomgroup[self._unseen_groups] = 0
         self._option.sitegroup[self._unseen_groups] = 0
         for name in self._left_out:

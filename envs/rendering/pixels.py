@@ -39,7 +39,7 @@ class PixelSettings:
     size: int = 64
     """Height and width in pixels."""
     camera: str = ""
-    """Name of a camera of the model; empty takes its first one, or one that has the whole scene in view."""
+    """Name of a camera of the model; empty takes its first one, or one that has in view what the robot reaches."""
     stack: int = 3
     """Frames of an observation: of the newest decisions, so that speed can be seen."""
     with_state: bool = False

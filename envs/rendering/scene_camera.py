@@ -20,7 +20,7 @@ AddToScene = Callable[[Any], None]
 class SceneCamera:
     """Draws an environment that has MuJoCo's `model` and `data`, from a camera of the model.
 
-    It is the first camera that tracks a body, else the first one, else one that has the whole scene in view.
+    It is the first camera that tracks a body, else the first one, else one that has in view what the robot reaches.
 
     Args:
         env: with MuJoCo physics.

@@ -28,6 +28,7 @@ from joule.cli.trained_options import add_changes
 from joule.trained import Request
 from joule_errors import Advice
 from joule_errors.words import range_text
+from joule_schema.model_file import shown_env
 
 if TYPE_CHECKING:
     from joule.playing.player import Player
@@ -91,7 +92,9 @@ def main(arguments: Sequence[str]) -> int:
             _in_window(player)
         else:
             assert request.run is not None, "the command has a run folder"
-            title = f"{request.run.folder.name}: {loaded.agent.config.agent} in {env.env_spec.env}"
+            config = loaded.env_config
+            shown = shown_env(config.env, config.env_kwargs)
+            title = f"{request.run.folder.name}: {config.agent} in {shown}"
             _in_browser(player, title, options.host, port)
     finally:
         env.close()

@@ -26,6 +26,7 @@ from joule.cli.command_line import command_words, shell_line
 from joule.cli.parser import Parser
 from joule.cli.trained_options import add_run
 from joule.command_record import Record
+from joule_schema.model_file import shown_env
 
 
 def parser() -> Parser:
@@ -143,7 +144,8 @@ def push(
     agent, saved = restored(opened, chosen)
     files = shared_files(opened, agent, saved, repo=repo or "", licence=licence, revision=revision or "")
     values = parsed(repo or str(target), files[PROVENANCE])
-    about = f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} {agent.config.unit}"
+    env = shown_env(agent.config.env, agent.config.env_kwargs)
+    about = f"{agent.config.agent} in {env}, {agent.frames:,} {agent.config.unit}"
     returned = f": {score(values['evaluations'], agent.config.unit)}" if values["evaluations"] else ""
     size, found = sum(map(len, files.values())), agent_hash(values["files"])
     lines = [

@@ -29,6 +29,7 @@ from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser
 from joule.model_file import with_model_file
 from joule.settings import config_from, config_init_from, merged, resumed_config
+from joule_schema.model_file import shown_env
 
 if TYPE_CHECKING:
     from joule.callbacks.callback import Callback
@@ -334,7 +335,7 @@ def _startup(config: Config, from_command_line: bool) -> Iterator[list[Callback]
         return
     from joule.report.startup_line import StartupLine
 
-    with StartupLine(f"starting {config.agent} in {config.env} ...") as line:
+    with StartupLine(f"starting {config.agent} in {shown_env(config.env, config.env_kwargs)} ...") as line:
         yield [line]
 
 

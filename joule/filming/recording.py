@@ -28,6 +28,7 @@ from joule.filming.rehearsal import FilmedAgent, Takes
 from joule.filming.views import CurveView, PlainView, View, imagination_view
 from joule.report.film import FilmPanel, Story, annotate, fewer
 from joule.storage.files import DISK, replacing, why
+from joule_schema.model_file import shown_env
 
 MOST_DECISIONS = 1_000
 """Decisions of one episode that are filmed at most."""
@@ -225,7 +226,7 @@ def _episode(
         view.decided(_believed(agent, obs, state), action, state)
         if step == 1:
             story = story or Story(
-                env.env_spec.env,
+                shown_env(agent.config.env, agent.config.env_kwargs),
                 agent.config.agent,
                 pace.seconds_per_decision,
                 terms=tuple(_energies(agent, state)),

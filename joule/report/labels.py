@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from joule.report.env_names import with_env_names
 from joule.report.evaluations import NUMBERS, ResultsError, Run
 from joule.report.given_defaults import without_given_defaults
 
@@ -66,7 +67,7 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
     Raises:
         ResultsError: for two runs that hold the same numbers, or that cannot be told apart.
     """
-    runs = without_given_defaults(_of_one_name(runs))
+    runs = without_given_defaults(with_env_names(runs))
     of_agent: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         of_agent[run.agent].append(run)
@@ -90,19 +91,6 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
                 f"{other.source} and {run.source} cannot be told apart: rename one of the folders"
             )
     return final
-
-
-def _of_one_name(runs: Sequence[Run]) -> list[Run]:
-    """The runs, where an id that is given with and without its module, or with a part of its package, is one."""
-    spelled: dict[str, set[str]] = defaultdict(set)
-    for run in runs:
-        spelled[run.env.rpartition(":")[2]].add(run.env)
-    packages = {
-        name: {env.partition(":")[0].partition(".")[0] for env in found if ":" in env}
-        for name, found in spelled.items()
-    }
-    one = {name for name, found in spelled.items() if len(found) > 1 and len(packages[name]) == 1}
-    return [replace(run, env=name) if (name := run.env.rpartition(":")[2]) in one else run for run in runs]
 
 
 def differing(runs: Iterable[Run]) -> list[str]:

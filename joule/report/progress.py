@@ -23,6 +23,7 @@ from joule.report.evaluations import TRIVIAL_AGENTS
 from joule.report.live_block import LiveBlock
 from joule.report.process_load import ProcessLoad, memory_bytes
 from joule.report.progress_lines import ProgressState, block, line
+from joule_schema.model_file import shown_env
 
 FIRST_LINE_SECONDS, LINES_EVERY_SECONDS = 5.0, 20.0
 """Until the first plain line, and between two."""
@@ -63,9 +64,8 @@ class Progress(Callback):
         self.take_start(start)
         state, settings = self.state, start.settings
         from_frame = f" from frame {start.frames:,} on" if start.frames else ""
-        self._say(
-            f"{settings['agent']} in {settings['env']}, {state.steps:,} {state.unit}{from_frame} -> {start.folder}"
-        )
+        env = shown_env(settings["env"], settings["env_kwargs"])
+        self._say(f"{settings['agent']} in {env}, {state.steps:,} {state.unit}{from_frame} -> {start.folder}")
         self._line_due = time.monotonic() + FIRST_LINE_SECONDS
         if self.console.is_terminal and not self.console.is_dumb_terminal:
             self._live = LiveBlock(self.console, self._lines)

@@ -29,7 +29,7 @@ from joule.storage.run_logs import EVALUATIONS
 from joule.storage.shipped import folder_of, instead_of
 from joule_errors import Advice
 from joule_schema import json_text
-from joule_schema.model_file import MODEL_ENV
+from joule_schema.model_file import MODEL_ENV, shown_env
 
 MOST_ENTRIES, MOST_FOR_HINT = 200_000, 20_000
 """Files and folders that are looked through at most: for results, and for a hint where they are."""
@@ -78,7 +78,9 @@ def read_run(folder: Path | str) -> Run:
         raise ResultsError(
             f"{folder} has a config.json, run.json, command.txt or changes.csv that cannot be read: {why(error)}"
         ) from None
-    return replace(run, source=folder, command=command, settings=settings, env_spec=env_spec)
+    kwargs = settings.get("env_kwargs")
+    env = shown_env(run.env, kwargs if isinstance(kwargs, dict) else {})
+    return replace(run, env=env, source=folder, command=command, settings=settings, env_spec=env_spec)
 
 
 def _history(folder: Path, command: str) -> dict[str, Any]:

@@ -53,6 +53,12 @@ def _note(task: str, runs: Sequence[Run]) -> list[str]:
     ]
 
 
+def of_one_robot(runs: Sequence[Run]) -> bool:
+    """Whether all runs recorded their physics, and it is that of one robot."""
+    records = [recorded_physics(run.env_spec.get(PHYSICS)) for run in runs]
+    return all(record and _is_same(records[0], record) for record in records)
+
+
 def _is_same(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """Whether two records are of one robot; those of two releases of MuJoCo do not say."""
     return one.get(RELEASE) == other.get(RELEASE) and not changed_groups(one, other)

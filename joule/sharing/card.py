@@ -20,6 +20,7 @@ from joule.report.amounts import count
 from joule.storage.run_entries import CURVE
 from joule.storage.trust import ENV_KWARGS_FLAG, MODULE_FLAG, flags_needed, modules_named, modules_of_classes
 from joule_errors.printable import printable
+from joule_schema.model_file import shown_env
 
 _LIBRARIES = ("joule", "python", "torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib")
 _NEWEST = 10
@@ -49,7 +50,7 @@ def model_card(
     """
     blocks = [
         _metadata(values, spec, licence),
-        f"# {markdown(values['agent'])} in {markdown(values['env'])}",
+        f"# {markdown(values['agent'])} in {markdown(_env(values))}",
         _summary(values),
         _table(_facts(values, spec, licence)),
     ]
@@ -90,7 +91,7 @@ def _metadata(values: Mapping[str, Any], spec: Mapping[str, Any], licence: str) 
             "      type: reinforcement-learning",
             "      name: reinforcement-learning",
             "    dataset:",
-            f"      name: {env}",
+            f"      name: {json.dumps(printable(_env(values)))}",
             f"      type: {env}",
             "    metrics:",
             "    - type: mean_reward",
@@ -100,10 +101,15 @@ def _metadata(values: Mapping[str, Any], spec: Mapping[str, Any], licence: str) 
     return "\n".join(["---", *lines, "---"])
 
 
+def _env(values: Mapping[str, Any]) -> str:
+    """The name of the environment for people."""
+    return shown_env(values["env"], values["settings"].get("env_kwargs", {}))
+
+
 def _summary(values: Mapping[str, Any]) -> str:
     agent = "A world-model agent" if values["agent"] == "joule" else f"The agent {markdown(values['agent'])}"
     text = (
-        f"{agent}, trained for {_amount(values)} in {markdown(values['env'])} with Joule."
+        f"{agent}, trained for {_amount(values)} in {markdown(_env(values))} with Joule."
         if values["env"] != NO_ENV
         else f"{agent}, trained by {_amount(values)} on recorded episodes with Joule."
     )

@@ -14,13 +14,12 @@ from joule.storage.links import RUN_FILE, check_inside, run_around
 from joule.storage.manifest import MANIFEST
 from joule.storage.run_entries import CHECKPOINTS, FOLDERS, left_before_record
 from joule.storage.shipped import RUNS, folder_of
-from joule_schema.model_file import MODEL_ENV
+from joule_schema.model_file import model_in
 
 
 def default_folder(config: Config) -> Path:
     """A free path `runs/<env>-<agent>-seed<k>-<time>`; a model file gives its name for <env>."""
-    file = config.env_kwargs.get("model") if config.env == MODEL_ENV else None
-    named = Path(file).stem if isinstance(file, str) else config.env
+    named = Path(file).stem if (file := model_in(config.env, config.env_kwargs)) else config.env
     env = re.sub(r"[^A-Za-z0-9._-]+", "-", named).strip(".-")[:80] or "env"
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{env}-{config.agent}-seed{config.seed}-{time}"

@@ -41,6 +41,31 @@ def test_an_environment_is_one_with_and_without_its_module(tmp_path: Path) -> No
     assert [run.task for run in runs] == others
 
 
+def test_robots_from_model_files_have_the_names_of_the_files(tmp_path: Path) -> None:
+    def tasks(*robots: tuple[str, str], **kwargs: object) -> list[str]:
+        runs = [
+            write_run(
+                tmp_path / str(len(list(tmp_path.iterdir()))),
+                [float(seed)],
+                env="joule/Model-v0",
+                seed=seed,
+                settings={"env": "joule/Model-v0", "env_kwargs": {"model": file, **kwargs}},
+                env_spec={"physics": {"mujoco": "3.9.0", "masses": masses}} if masses else {},
+            )
+            for seed, (file, masses) in enumerate(robots)
+        ]
+        assert read_run(runs[0]).env == Path(robots[0][0]).name
+        return [run.task for run in gather(runs)]
+
+    assert tasks(("/a/arm.xml", "one"), ("/a/leg.xml", "two")) == ["arm.xml", "leg.xml"]
+    assert tasks(("/a/arm.xml", "one"), ("/a/arm.xml", "two"), ("/a/arm.xml", "")) == ["arm.xml"] * 3
+    # A file that was moved is the same robot; what is not known to be the same is told apart.
+    assert tasks(("/a/arm.xml", "one"), ("/b/arm.xml", "one")) == ["arm.xml"] * 2
+    assert tasks(("/a/x/arm.xml", "one"), ("/b/x/arm.xml", "two")) == ["a/x/arm.xml", "b/x/arm.xml"]
+    assert tasks(("/a/arm.xml", ""), ("arm.xml", "")) == ["a/arm.xml", "arm.xml"]
+    assert tasks(("/a/arm.xml", "one"), frame_skip=2) == ['arm.xml (env_kwargs={"frame_skip": 2})']
+
+
 def test_baselines_with_other_updates_per_decision_are_told_apart(tmp_path: Path) -> None:
     runs = [
         write_run(tmp_path / str(utd), [1.0], agent="sac", settings={"learning": {"utd": utd, "rho": utd}})
