@@ -16,6 +16,12 @@ class RenderError(Refused):
     """A frame or a video that cannot be made; the sentence says what to install or to set."""
 
 
+class FilmNotWritten(RenderError):
+    """A video that could be made and not be written, as on a full disk."""
+
+    exit_code = Stopped.exit_code
+
+
 class Misbehaviour(Exception):
     """What an environment's own code did in place of its work; the text continues a sentence such as "step ..."."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.faults.errors import RenderError
+from envs.faults.errors import FilmNotWritten, RenderError
 
 
 def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> bool:
@@ -30,7 +30,8 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
         False, and no file, where there is no frame.
 
     Raises:
-        RenderError: without ffmpeg, for a frame or a rate of another kind, or when the file cannot be written.
+        RenderError: without ffmpeg, for a frame or a rate of another kind, or when the file cannot be written
+            (`FilmNotWritten`).
     """
     import imageio.v2 as imageio
 
@@ -53,6 +54,7 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
             pixelformat="yuv420p",
             macro_block_size=2,
             quality=8,
+            ffmpeg_log_level="quiet",  # what matters is said in a sentence
         )
     try:
         frame: np.ndarray | None = first
@@ -69,7 +71,7 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
     with _render_errors():
         writer.close()
         if path.stat().st_size == 0:
-            raise RenderError("no video was made: the encoder wrote nothing")
+            raise FilmNotWritten("no video was made: the encoder wrote nothing")
     _check_opens(path)
     return True
 
@@ -81,7 +83,7 @@ def _check_opens(path: Path) -> None:
     try:
         imageio.get_reader(path.absolute(), format="FFMPEG").close()  # type: ignore[arg-type]
     except (OSError, RuntimeError, ValueError) as error:
-        raise RenderError("no video was made: its file is not complete; is the disk full?") from error
+        raise FilmNotWritten("no video was made: its file is not complete; is the disk full?") from error
 
 
 @contextlib.contextmanager
@@ -98,9 +100,9 @@ def _render_errors() -> Iterator[None]:
             f'no video was made, ffmpeg is missing: pip install "imageio[ffmpeg]" ({error})'
         ) from error
     except OSError as error:
-        said = str(error).splitlines()[0]
-        hint = "; is the disk full?" if "Broken pipe" in said else ""  # the encoder has ended
-        raise RenderError(f"no video was made: {said}{hint}") from error
+        if isinstance(error, BrokenPipeError) or "Broken pipe" in str(error):
+            raise FilmNotWritten("no video was made: the encoder has ended; is the disk full?") from error
+        raise FilmNotWritten(f"no video was made: {str(error).splitlines()[0]}") from error
 
 
 def _fitted(frame: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from agent.interface import Explainable, Observation, Policy
 from agent.memory.columns import map_parts
 from agent.seeds import FIRST_SEED
 from agent.world_model.adaptation import AdaptiveAgent
-from envs.faults.errors import RenderError
+from envs.faults.errors import FilmNotWritten
 from envs.rendering.ghost import why_none
 from envs.rendering.video import write_mp4
 from envs.safe_env import SafeEnv
@@ -183,7 +183,7 @@ def _render_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RenderError(f"no video was made: {why(error)}") from error
+        raise FilmNotWritten(f"no video was made: {why(error)}") from error
 
 
 @dataclass(frozen=True)

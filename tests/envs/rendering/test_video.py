@@ -60,14 +60,18 @@ def test_frames_that_cannot_be_written_are_refused(tmp_path: Path, frame: np.nda
         write_mp4(tmp_path / "film.mp4", [frame], fps=10)
 
 
-def test_a_file_that_the_disk_has_cut_off_is_no_video(tmp_path: Path) -> None:
+def test_a_file_that_the_disk_has_cut_off_is_no_video(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     resource = pytest.importorskip("resource")
     frames = np.random.default_rng(1).integers(0, 256, (20, 32, 32, 3), np.uint8)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, limits[1]))  # of the encoder, too
     try:
-        with pytest.raises(envs.RenderError, match="its file is not complete; is the disk full"):
+        with pytest.raises(envs.RenderError, match="its file is not complete; is the disk full") as lost:
             write_mp4(tmp_path / "film.mp4", frames, 10)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert 0 < (tmp_path / "film.mp4").stat().st_size <= 4_000
+    assert lost.value.exit_code == 1  # nothing that was asked for is wrong
+    assert capfd.readouterr().err == ""
