@@ -57,7 +57,8 @@ class EnvSpec:
     derived_readouts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Names for quantities that are computed from the readouts; see `envs.readouts.derived`."""
     physics: dict[str, str] = field(default_factory=dict)
-    """Hashes of the physics as made, see `envs.physics_record`; empty where the environment was handed in."""
+    """Hashes of the spaces and of the physics as made, see `envs.physics_record`; the physics is not that of an
+    environment that was handed in."""
     observation_size: int = field(init=False)
     """How many numbers an observation has, over all parts. It follows from `observation`."""
 

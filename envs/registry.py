@@ -40,6 +40,8 @@ FOUND_BY_THEMSELVES = ("", "envs", "gymnasium", "gymnasium_robotics", "shimmy")
 """Packages whose ids are found without a module's name."""
 _SAID: set[tuple[str, str]] = set()
 """Ids, with the module of the script that registers them, of which it was said that no other process finds them."""
+COMPILED = ".mjb"
+"""End of the name of a model that MuJoCo has compiled."""
 LONGEST_ID = 200
 """Characters."""
 FORMS = "NAME-v0, module:NAME-v0, namespace/NAME-v0 or dmc:domain-task"
@@ -199,6 +201,10 @@ def _parts(env: str) -> tuple[str, str]:
         raise EnvError(
             f"{env}: is a model file, which --env and joule.make_env take; or make {MODEL_ENV} with "
             f"kwargs={{'model': {env!r}}}"
+        )
+    if env.lower().endswith(COMPILED):
+        raise EnvError(
+            f"{env}: is a compiled model; give the MJCF file that it was made from, such as arm.xml"
         )
     if prefix.endswith(python_file.ENDING):
         raise python_file.refusal(prefix, name)

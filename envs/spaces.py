@@ -50,6 +50,19 @@ def texts_in(space: spaces.Space[Any], path: str = "") -> list[str]:
     return [found for key, inner in named for found in texts_in(inner, f"{path}.{key}" if path else str(key))]
 
 
+def names_of_parts(space: spaces.Space[Any], path: str = "") -> list[str]:
+    """The names of the parts of a Dict observation in the order in which they are joined; none of another space."""
+    if isinstance(space, spaces.Dict):
+        inner = [
+            names_of_parts(part, f"{path}.{key}") or [f"{path}.{key}"] for key, part in space.spaces.items()
+        ]
+        return [name for names in inner for name in names]
+    if isinstance(space, spaces.Tuple):
+        inner = [names_of_parts(part, f"{path}.{number}") for number, part in enumerate(space.spaces)]
+        return [name for names in inner for name in names]
+    return []
+
+
 def flattener(space: spaces.Space[Any]) -> Callable[[Any], np.ndarray]:
     """A function that gives an observation of `space` as one vector, in memory of its own.
 
@@ -124,6 +137,9 @@ def _box_flattener(space: spaces.Box) -> Callable[[Any], np.ndarray]:
     return flatten
 
 
+FEW_ACTIONS = (
+    "; a wrapper may offer a number for each action and take the largest (docs/guide/own-environment.md)"
+)
 WIDEST = 1e12
 """Range of an action number above which its bounds stand for none, such as those of the largest float."""
 
@@ -138,6 +154,7 @@ def checked_action_space(space: spaces.Space[Any]) -> spaces.Box:
     if not isinstance(space, spaces.Box) or space.dtype is None or space.dtype.kind != "f":
         raise EnvError(
             f"the action space {space} is not a Box of floats: Joule acts in continuous spaces only"
+            + (FEW_ACTIONS if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else "")
         )
     if np.isnan(space.low).any() or np.isnan(space.high).any():
         raise EnvError(f"the action space {space} has NaN bounds: give finite ones")
@@ -145,8 +162,8 @@ def checked_action_space(space: spaces.Space[Any]) -> spaces.Box:
         width = space.high.astype(np.float64) - space.low.astype(np.float64)
     if not (width <= WIDEST).all():
         raise EnvError(
-            f"the action space {space} is unbounded: give it a low and a high at most {WIDEST:g} apart, in the "
-            "environment or in a wrapper that sets action_space"
+            f"the action space {space} is unbounded, or as good as that: give it a low and a high at most "
+            f"{WIDEST:g} apart, in the environment or in a wrapper that sets action_space"
         )
     if (width < 0.0).any():
         raise EnvError(f"the action space {space} has a low bound above its high one")

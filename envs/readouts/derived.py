@@ -6,6 +6,7 @@ prediction head of its own and no column of the replay buffer.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from envs.readouts.joints import JointReadouts
@@ -55,24 +56,32 @@ def _plain(given: PerNumber) -> PerNumber:
     return numbers if len(set(numbers)) > 1 else numbers[0]
 
 
-def of_joints(model: mujoco.MjModel, joints: JointReadouts) -> dict[str, DerivedReadout]:
+def of_joints(
+    model: mujoco.MjModel, joints: JointReadouts, taken: Collection[str] = ()
+) -> dict[str, DerivedReadout]:
     """Derived readouts of a model's joints.
 
     `NAME_angle` of a hinge without limits (rad, within half a turn of the pose as built), `NAME_quaternion` of
     free joints and balls; `qpos` and `qvel`, where every joint has readouts.
+
+    Args:
+        model: the model.
+        joints: the readouts of its joints.
+        taken: names of other readouts; a number comes after such a name.
     """
     found: dict[str, DerivedReadout] = {}
+    used = {*joints.sizes, *taken}
     positions: list[str] = []
     velocities: list[str] = []
     for joint in joints.joints:
         name = joint.readouts
         match joint.kind:
             case "turn":
-                angle = _free_name(f"{joint.name}_angle", joints, found)
+                angle = _free_name(f"{joint.name}_angle", used)
                 found[angle] = derived(name["turn"], 0, 1, plus=joint.reference, how="angle")
                 positions.append(angle)
             case "free" | "ball":
-                quaternion = _free_name(f"{joint.name}_quaternion", joints, found)
+                quaternion = _free_name(f"{joint.name}_quaternion", used)
                 found[quaternion] = derived([name["up"], name["ahead"]], *range(6), how="quaternion")
                 positions += [name["position"], name["height"]] if joint.kind == "free" else []
                 positions.append(quaternion)
@@ -85,8 +94,10 @@ def of_joints(model: mujoco.MjModel, joints: JointReadouts) -> dict[str, Derived
     return found
 
 
-def _free_name(name: str, joints: JointReadouts, found: dict[str, DerivedReadout]) -> str:
+def _free_name(name: str, used: set[str]) -> str:
+    """`name`, or one with a number after it, which is then used as well."""
     number, free = 2, name
-    while free in joints.sizes or free in found:
+    while free in used:
         free, number = f"{name}_{number}", number + 1
+    used.add(free)
     return free

@@ -87,7 +87,7 @@ def derived_readouts(env: gymnasium.Env[Any, Any]) -> dict[str, DerivedReadout]:
     if own is None:
         of_robot = of_root(physics.model, joints)
         own = {name: source for name, source in of_robot.items() if name not in readouts}
-    return of_joints(physics.model, joints) | own
+    return of_joints(physics.model, joints, readouts) | own
 
 
 def joint_readouts(env: gymnasium.Env[Any, Any]) -> JointReadouts:

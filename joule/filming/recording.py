@@ -123,6 +123,11 @@ def record(
         told.note(f"the film shows curves of the readouts in place of a ghost: {why_none(env)}")
     takes = Takes(agent, env, longest, imagined, imagine_at)
     pace = Pace(seconds)
+    if env.env_spec.seconds_per_decision is None:
+        told.note(
+            f"the environment does not say how long a step lasts, by dt or render_fps: the film takes "
+            f"1/{USUAL_SECONDS**-1:.0f} s a decision"
+        )
     if pace.seconds_shown < seconds:
         told.note(f"the film shows a decision of {seconds:,.1f} s in {pace.seconds_shown:g} s")
 

@@ -132,8 +132,8 @@ class Evaluator:
         if env.env_spec.episode_limit is None:
             self.close()
             raise EvaluationError(
-                f"{env.env_spec.env}: an evaluation needs an episode limit; give --max-episode-frames, "
-                "such as 1000"
+                f"{env.env_spec.env}: an evaluation needs an episode limit; give --max-episode-frames: "
+                "the frames after which the environment ends an episode itself, else such as 1000"
             )
 
     def __call__(self, agent: Policy) -> Evaluation:

@@ -100,7 +100,8 @@ def test_a_number_beyond_float32_is_clipped() -> None:
     ("space", "words"),
     [
         (spaces.MultiDiscrete([2, 3]), "not a Box"),
-        (spaces.Box(0, 5, (2,), np.int64), "not a Box of floats"),
+        (spaces.Box(0, 5, (2,), np.int64), "not a Box of floats: Joule acts in continuous spaces only$"),
+        (spaces.Discrete(3), "not a Box of floats.*; a wrapper may offer a number for each action"),
         (spaces.Box(-np.inf, np.inf, (2,)), "unbounded"),
         (spaces.Box(-1.0, np.array([1.0, np.inf], np.float32)), "unbounded"),
         (spaces.Box(-3.4e38, 3.4e38, (2,)), "unbounded"),

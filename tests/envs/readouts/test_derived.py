@@ -8,9 +8,12 @@ import gymnasium
 import numpy as np
 import pytest
 import tiny_env
+import torch
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 
 import envs
+from agent.cost.readouts import Readouts
+from envs.adoption import adopt
 from envs.readouts.derived import derived
 from envs.readouts.named import derived_readouts
 
@@ -46,6 +49,29 @@ def test_readouts_of_ones_own_leave_those_of_the_root_that_they_do_not_name() ->
     found = derived_readouts(Lean())
     assert {"velocity", "pitch", "upright"} <= found.keys()
     assert "height" not in found
+
+
+def test_a_readout_of_ones_own_with_the_name_of_an_angle_keeps_it_and_qpos_is_not_made_of_it() -> None:
+    class Degrees(HalfCheetahEnv):
+        def readouts(self) -> dict[str, np.ndarray]:
+            own = {"rooty_angle": np.rad2deg(self.data.qpos[2:3])}
+            return {"qpos": self.data.qpos, "qvel": self.data.qvel, **own}
+
+    env = adopt(Degrees())
+    env.reset(seed=1)
+    spec = env.env_spec
+    assert "rooty_angle" in spec.readout_sizes
+    assert spec.derived_readouts.keys() >= {"rooty_angle_2", "qpos"}
+    assert spec.derived_readouts.keys().isdisjoint(spec.readout_sizes)
+    layout = Readouts(spec.readout_sizes, spec.derived_readouts)
+    rows, base = torch.from_numpy(env.readouts())[None], env.unwrapped
+    assert isinstance(base, Degrees)
+    values = {name: layout.value(name, rows) for name in ("rooty_angle", "rooty_angle_2", "qpos")}
+    expected = {"rooty_angle": np.rad2deg(base.data.qpos[2:3]), "rooty_angle_2": base.data.qpos[2:3]}
+    for name, value in {**expected, "qpos": base.data.qpos}.items():
+        found = values[name]
+        assert found is not None
+        np.testing.assert_allclose(found[0], value, atol=1e-4)
 
 
 def test_derived_readouts_point_at_the_numbers_of_the_root() -> None:
