@@ -109,7 +109,7 @@ OF_README = (
         regained,
     ),
     Claim(
-        "the cheetah regained {:.0f} % of the achievable return (worst {:.0f} %), and a hopper {:.0f} % (worst {:.0f} %)",
+        "the cheetah regained {:.0f} % of the achievable return (worst {:.0f} %), and the hopper {:.0f} % (worst {:.0f} %)",
         lambda: [
             100 * summary("adapt.json")["environments"][env][f"regained_fraction{of}"]
             for env in ("HalfCheetah-v5", "Hopper-v5")

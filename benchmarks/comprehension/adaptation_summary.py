@@ -52,6 +52,28 @@ def at_home(rows: list[Row]) -> tuple[int, int]:
     )
 
 
+def achievable_return(rows: list[Row]) -> float | None:
+    """The return that agents achieve in a changed environment, mean over agents; None without a ceiling.
+
+    What an agent reaches without learning is achievable for it too; without a ceiling it does not say what is.
+
+    Args:
+        rows: held-out episodes with the change, of all methods. A ceiling that an agent lacks is that of the others.
+    """
+    found: list[float] = []
+    for seed in sorted({row["seed"] for row in rows if row["method"] == "joule adapts"} or {""}):
+        ceilings = []
+        for method in CEILINGS:
+            of_method = [row for row in rows if row["method"] == method]
+            own = [row for row in of_method if row["seed"] == seed]
+            ceilings += [value for value in [mean(own or of_method)] if value is not None]
+        if not ceilings:
+            return None
+        frozen = mean(row for row in rows if (row["method"], row["seed"]) == ("joule frozen", seed))
+        found.append(max(ceilings if frozen is None else [*ceilings, frozen]))
+    return round(float(np.mean(found)), 1)
+
+
 def figures_of(rows: list[Row]) -> dict[str, Any]:
     """The figures of one change of one environment."""
 
@@ -68,9 +90,7 @@ def figures_of(rows: list[Row]) -> dict[str, Any]:
     back = [row for row in reached if row["phase"] == "back"]
     detected = [int(row["detected_after"]) for row in changed if row["detected_after"]]
     adapted, frozen = returns("joule adapts", "after"), returns("joule frozen", "after")
-    ceilings = [value for method in CEILINGS if (value := returns(method, "after")) is not None]
-    # What the frozen agent reaches is achievable too; without a ceiling it does not say what is.
-    achievable = max(ceilings if frozen is None else [*ceilings, frozen]) if ceilings else None
+    achievable = achievable_return([row for row in rows if row["phase"] == "after"])
     loss = None if achievable is None or frozen is None else achievable - frozen
     regained = None if adapted is None or frozen is None else adapted - frozen
     all_detected = bool(changes) and len(detected) == len(changes)

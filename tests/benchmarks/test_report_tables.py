@@ -17,7 +17,7 @@ def test_a_table_is_that_of_its_raw_rows(table: report_tables.Table) -> None:
 def test_another_row_makes_another_table() -> None:
     rows = raw_rows.read(RESULTS / "adaptation.csv")
     before = adaptation_summary.tables(rows)
-    wanted = ("Hopper-v5", "joule adapts", "change")  # one agent, so that a cell is no median
+    wanted = ("dmc:quadruped-walk", "joule adapts", "change")  # one agent, so that a cell is no median
     changed = next(row for row in rows if (row["env"], row["method"], row["phase"]) == wanted)
     changed["detected_after"] = "299"
     assert adaptation_summary.tables(rows).count("| 299 |") == before.count("| 299 |") + 1
