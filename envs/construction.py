@@ -31,7 +31,7 @@ from envs.own_picture import (
     picture_at,
     picture_named,
 )
-from envs.physics import Physics, dm_control_env, find_physics, is_of_shimmy
+from envs.physics import dm_control_env, find_physics, is_of_shimmy
 from envs.physics_record import physics_record, space_record
 from envs.raw_env import DRAWN, construct, constructed
 from envs.readouts.angles import unlimited_angles
@@ -198,7 +198,7 @@ def wrapped(
         readout_sizes=sizes,
         mujoco=physics is not None,
         derived_readouts=derived,
-        physics=_record(raw, physics if fresh else None),
+        physics=space_record(raw) | (physics_record(physics.model) if fresh and physics is not None else {}),
     )
     if cost_fn is not None:  # a cost that does not fit this environment is refused now, not at the first step
         readouts = np.zeros(sum(env_spec.readout_sizes.values()), np.float32)
@@ -351,11 +351,6 @@ def _checked_derived_readouts(raw: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     if reserved := found.keys() & set(RESERVED_NAMES):
         raise EnvError(f"derived_readouts of {name_of(raw)} names one {min(reserved)!r}, {RESERVED}")
     return found
-
-
-def _record(raw: gymnasium.Env[Any, Any], physics: Physics | None) -> dict[str, str]:
-    """By what a run recognises that its environment has been changed since."""
-    return ({} if physics is None else physics_record(physics.model)) | space_record(raw)
 
 
 def _readout_sizes(raw: gymnasium.Env[Any, Any], flat: Flat) -> dict[str, int]:

@@ -1,4 +1,5 @@
-"""A short record of a MuJoCo model's physics, by which a run recognises that its robot has been changed since.
+"""A short record of a model's physics and of an environment's spaces, by which a run recognises that they have
+been changed since.
 
 `joule_schema.physics_change` compares two of them.
 """
@@ -80,7 +81,7 @@ def physics_record(model: Any) -> dict[str, str]:
 def space_record(env: gymnasium.Env[Any, Any]) -> dict[str, str]:
     """Hashes of what an environment's spaces mean, which their sizes do not say: group -> hash.
 
-    They are the bounds of the actions, and the names of the parts of a Dict observation in their order.
+    They are the bounds of the actions, and the names of the parts of an observation in their order.
 
     Args:
         env: with the spaces that the user gave it.

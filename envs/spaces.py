@@ -38,29 +38,28 @@ def _has_empty(space: spaces.Space[Any]) -> bool:
     return not parts or any(_has_empty(part) for part in parts)
 
 
-def texts_in(space: spaces.Space[Any], path: str = "") -> list[str]:
+def texts_in(space: spaces.Space[Any]) -> list[str]:
     """The names of the texts in an observation space, such as `task.mission`; that of a text itself is empty."""
-    if isinstance(space, spaces.Text):
-        return [path]
-    named: list[tuple[Any, spaces.Space[Any]]] = []
+    return [name for name, part in _named_leaves(space) if isinstance(part, spaces.Text)]
+
+
+def names_of_parts(space: spaces.Space[Any]) -> list[str]:
+    """The names of the parts of a Dict or Tuple observation, in the order in which they are joined."""
+    return [name for name, _ in _named_leaves(space) if name]
+
+
+def _named_leaves(space: spaces.Space[Any], path: str = "") -> list[tuple[str, spaces.Space[Any]]]:
+    """The parts of a space that have no parts, each with its name, such as `imu.gyro`; a space itself has none."""
+    named: list[tuple[Any, spaces.Space[Any]]]
     if isinstance(space, spaces.Dict):
         named = list(space.spaces.items())
     elif isinstance(space, spaces.Tuple):
         named = list(enumerate(space.spaces))
-    return [found for key, inner in named for found in texts_in(inner, f"{path}.{key}" if path else str(key))]
-
-
-def names_of_parts(space: spaces.Space[Any], path: str = "") -> list[str]:
-    """The names of the parts of a Dict observation in the order in which they are joined; none of another space."""
-    if isinstance(space, spaces.Dict):
-        inner = [
-            names_of_parts(part, f"{path}.{key}") or [f"{path}.{key}"] for key, part in space.spaces.items()
-        ]
-        return [name for names in inner for name in names]
-    if isinstance(space, spaces.Tuple):
-        inner = [names_of_parts(part, f"{path}.{number}") for number, part in enumerate(space.spaces)]
-        return [name for names in inner for name in names]
-    return []
+    else:
+        return [(path, space)]
+    return [
+        leaf for key, inner in named for leaf in _named_leaves(inner, f"{path}.{key}" if path else str(key))
+    ]
 
 
 def flattener(space: spaces.Space[Any]) -> Callable[[Any], np.ndarray]:

@@ -9,7 +9,7 @@ from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
 from agent.configurator.validation import validate
 from agent.errors import ConfigError
-from joule_schema.model_file import MODEL_ENV, is_model_file, model_in, of_model_file
+from joule_schema.model_file import MODEL_ENV, is_model_file, model_in, of_model_file, shown_env
 
 
 def with_model_file(given: Mapping[str, Any], before: Config | None = None) -> dict[str, Any]:
@@ -80,6 +80,11 @@ def check_robot_kept(config: Config, given: Mapping[str, Any]) -> None:
 def model_of(config: Config) -> str:
     """The path of the model file that a robot is made of; empty for another environment."""
     return model_in(config.env, config.env_kwargs)
+
+
+def shown_name(config: Config) -> str:
+    """The name of the environment for people; see `joule_schema.model_file.shown_env`."""
+    return shown_env(config.env, config.env_kwargs)
 
 
 def other_kwargs(config: Config) -> dict[str, Any]:

@@ -18,13 +18,18 @@ def is_model_file(env: object) -> bool:
     return isinstance(env, str) and env.lower().endswith(ENDINGS)
 
 
-def model_in(env: str, kwargs: Mapping[str, Any]) -> str:
-    """The path of the model file that an environment is made of; empty for another environment."""
-    model = kwargs.get("model") if env == MODEL_ENV else None
+def model_in(env: object, kwargs: object) -> str:
+    """The path of the model file that an environment is made of; empty for another environment.
+
+    Args:
+        env: its id.
+        kwargs: its keyword arguments. Both may come from a file of another person.
+    """
+    model = kwargs.get("model") if env == MODEL_ENV and isinstance(kwargs, Mapping) else None
     return model if isinstance(model, str) else ""
 
 
-def shown_env(env: str, kwargs: Mapping[str, Any]) -> str:
+def shown_env(env: str, kwargs: object) -> str:
     """The name of an environment for people: that of its model file, such as arm.xml, where it is made of one."""
     return os.path.basename(model_in(env, kwargs)) or env
 

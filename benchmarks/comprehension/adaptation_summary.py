@@ -62,16 +62,18 @@ def achievable_return(rows: list[Row]) -> float | None:
     """
     found: list[float] = []
     for seed in sorted({row["seed"] for row in rows if row["method"] == "joule adapts"} or {""}):
-        ceilings = []
-        for method in CEILINGS:
-            of_method = [row for row in rows if row["method"] == method]
-            own = [row for row in of_method if row["seed"] == seed]
-            ceilings += [value for value in [mean(own or of_method)] if value is not None]
+        of_methods = [mean(_own_or_all([r for r in rows if r["method"] == name], seed)) for name in CEILINGS]
+        ceilings = [value for value in of_methods if value is not None]
         if not ceilings:
             return None
         frozen = mean(row for row in rows if (row["method"], row["seed"]) == ("joule frozen", seed))
         found.append(max(ceilings if frozen is None else [*ceilings, frozen]))
     return round(float(np.mean(found)), 1)
+
+
+def _own_or_all(rows: list[Row], seed: str) -> list[Row]:
+    """The rows of a seed, or all where it has none."""
+    return [row for row in rows if row["seed"] == seed] or rows
 
 
 def figures_of(rows: list[Row]) -> dict[str, Any]:

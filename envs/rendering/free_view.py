@@ -52,20 +52,18 @@ def free_view(model: Any) -> dict[str, Any]:
     roaming = [root for root in roots if _roams(model, root)]
     trees = roaming[:1] or roots
     shapes = np.flatnonzero(np.isin(model.body_rootid[model.geom_bodyid], trees))
-    if not len(shapes):  # links without a shape
-        centre, distance = model.stat.center.copy(), 1.5 * float(model.stat.extent)
-        azimuth, elevation = _angles(model, np.ones(3))
-        kind = mujoco.mjtCamera.mjCAMERA_FREE
-        return _fields(kind, azimuth, elevation, distance) | {"lookat": centre}
-    reached = _reached(model, trees, shapes, follow=bool(roaming))
+    if len(shapes):
+        reached = _reached(model, trees, shapes, follow=bool(roaming))
+        radius = (MARGIN_ROAMING if roaming else MARGIN) * reached.radius
+        distance = radius / math.sin(math.radians(float(model.vis.global_.fovy)) / 2.0)
+    else:  # links without a shape: as MuJoCo does
+        reached = _Reached(model.stat.center.copy(), float(model.stat.extent), np.ones(3))
+        roaming, distance = [], 1.5 * reached.radius
     azimuth, elevation = _angles(model, reached.width)
-    radius = (MARGIN_ROAMING if roaming else MARGIN) * reached.radius
-    distance = radius / math.sin(math.radians(float(model.vis.global_.fovy)) / 2.0)
+    view = {"azimuth": azimuth, "elevation": elevation, "distance": distance}
     if roaming:
-        kind = mujoco.mjtCamera.mjCAMERA_TRACKING
-        return _fields(kind, azimuth, elevation, distance) | {"trackbodyid": roaming[0]}
-    kind = mujoco.mjtCamera.mjCAMERA_FREE
-    return _fields(kind, azimuth, elevation, distance) | {"lookat": reached.centre}
+        return view | {"type": int(mujoco.mjtCamera.mjCAMERA_TRACKING), "trackbodyid": roaming[0]}
+    return view | {"type": int(mujoco.mjtCamera.mjCAMERA_FREE), "lookat": reached.centre}
 
 
 def free_camera(model: Any) -> Any:
@@ -88,10 +86,6 @@ class _Reached:
     """In m."""
     width: Array
     """Of the space that it reaches, along each axis, [3] in m."""
-
-
-def _fields(kind: Any, azimuth: float, elevation: float, distance: float) -> dict[str, Any]:
-    return {"type": int(kind), "azimuth": azimuth, "elevation": elevation, "distance": distance}
 
 
 def _angles(model: Any, width: Array) -> tuple[float, float]:

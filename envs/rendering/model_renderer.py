@@ -47,6 +47,7 @@ class ModelRenderer:
         self._most, self._left_out, self._unseen_groups = most or {}, left_out, list(unseen_groups)
         self._option: Any = None
         self._free: Any = None
+        """The camera -1 of this model, once it was asked for: to find it draws poses."""
         self._model: Any = None
         self._renderer: Any = None
         self._finalizer: weakref.finalize[..., Any] | None = None
@@ -63,8 +64,9 @@ class ModelRenderer:
         """
         if physics.model is not self._model:
             self._make(physics.model)
-        view = self._free if camera == -1 else camera
-        self._renderer.update_scene(physics.data, view, self._option)
+        if camera == -1:
+            camera = self._free = self._free or free_camera(physics.model)
+        self._renderer.update_scene(physics.data, camera, self._option)
         return self._renderer.scene
 
     def render(self) -> np.ndarray:
@@ -109,7 +111,7 @@ class ModelRenderer:
         self._finalizer.atexit = False
         # EGL ends itself at exit; a context that is freed later prints a traceback.
         atexit.register(_close, weakref.ref(self))
-        self._model, self._option, self._free = model, mujoco.MjvOption(), free_camera(model)
+        self._model, self._option, self._free = model, mujoco.MjvOption(), None
         self._option.geomgroup[self._unseen_groups] = 0
         self._option.sitegroup[self._unseen_groups] = 0
         for name in self._left_out:

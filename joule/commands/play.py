@@ -25,10 +25,10 @@ from joule.cli import signals
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, number, whole_number
 from joule.cli.trained_options import add_changes
+from joule.model_file import shown_name
 from joule.trained import Request
 from joule_errors import Advice
 from joule_errors.words import range_text
-from joule_schema.model_file import shown_env
 
 if TYPE_CHECKING:
     from joule.playing.player import Player
@@ -93,8 +93,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             assert request.run is not None, "the command has a run folder"
             config = loaded.env_config
-            shown = shown_env(config.env, config.env_kwargs)
-            title = f"{request.run.folder.name}: {config.agent} in {shown}"
+            title = f"{request.run.folder.name}: {config.agent} in {shown_name(config)}"
             _in_browser(player, title, options.host, port)
     finally:
         env.close()

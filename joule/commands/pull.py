@@ -23,7 +23,6 @@ from joule.cli import signals
 from joule.cli.command_line import command_words, shell_line
 from joule.cli.parser import Parser
 from joule.command_record import Record
-from joule_schema.model_file import shown_env
 
 if TYPE_CHECKING:
     from joule.sharing.pulling import Pulled
@@ -95,14 +94,14 @@ def pull(repo: str, out: str | os.PathLike[str] | None = None, *, revision: str 
 
 
 def _text(pulled: Pulled, flags: Sequence[str]) -> str:
-    from joule.model_file import model_of
+    from joule.model_file import model_of, shown_name
     from joule.sharing.card import score
     from joule.storage.trust import modules_named
 
     config, values = pulled.config, pulled.provenance
     said = f" {score(values['evaluations'], config.unit)}" if values.get("evaluations") else ""
     lines = [
-        f"{config.agent} in {shown_env(config.env, config.env_kwargs)}, {values['frames']:,} {config.unit}.{said}",
+        f"{config.agent} in {shown_name(config)}, {values['frames']:,} {config.unit}.{said}",
         f"{len(values['files'])} files verified, nothing executed; SHA-256 of the agent {pulled.hash}",
     ]
     if modules := modules_named(config):

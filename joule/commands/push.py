@@ -26,7 +26,6 @@ from joule.cli.command_line import command_words, shell_line
 from joule.cli.parser import Parser
 from joule.cli.trained_options import add_run
 from joule.command_record import Record
-from joule_schema.model_file import shown_env
 
 
 def parser() -> Parser:
@@ -132,7 +131,7 @@ def push(
 
     # The imports of torch take seconds; they follow once all of the above is checked.
     from envs.registry import import_module_of
-    from joule.model_file import model_of
+    from joule.model_file import model_of, shown_name
     from joule.sharing.card import score
     from joule.sharing.contents import PROVENANCE
     from joule.sharing.provenance import agent_hash, parsed
@@ -144,8 +143,7 @@ def push(
     agent, saved = restored(opened, chosen)
     files = shared_files(opened, agent, saved, repo=repo or "", licence=licence, revision=revision or "")
     values = parsed(repo or str(target), files[PROVENANCE])
-    env = shown_env(agent.config.env, agent.config.env_kwargs)
-    about = f"{agent.config.agent} in {env}, {agent.frames:,} {agent.config.unit}"
+    about = f"{agent.config.agent} in {shown_name(agent.config)}, {agent.frames:,} {agent.config.unit}"
     returned = f": {score(values['evaluations'], agent.config.unit)}" if values["evaluations"] else ""
     size, found = sum(map(len, files.values())), agent_hash(values["files"])
     lines = [

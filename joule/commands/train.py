@@ -27,9 +27,8 @@ from joule.cli import signals, streams
 from joule.cli.command_line import command_words, setting_words
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser
-from joule.model_file import with_model_file
+from joule.model_file import shown_name, with_model_file
 from joule.settings import config_from, config_init_from, merged, resumed_config
-from joule_schema.model_file import shown_env
 
 if TYPE_CHECKING:
     from joule.callbacks.callback import Callback
@@ -335,7 +334,7 @@ def _startup(config: Config, from_command_line: bool) -> Iterator[list[Callback]
         return
     from joule.report.startup_line import StartupLine
 
-    with StartupLine(f"starting {config.agent} in {shown_env(config.env, config.env_kwargs)} ...") as line:
+    with StartupLine(f"starting {config.agent} in {shown_name(config)} ...") as line:
         yield [line]
 
 

@@ -26,9 +26,9 @@ from joule.callbacks.episodes import EpisodeCallback, NoEpisodeCallback
 from joule.filming.goal_view import with_goal
 from joule.filming.rehearsal import FilmedAgent, Takes
 from joule.filming.views import CurveView, PlainView, View, imagination_view
+from joule.model_file import shown_name
 from joule.report.film import FilmPanel, Story, annotate, fewer
 from joule.storage.files import DISK, replacing, why
-from joule_schema.model_file import shown_env
 
 MOST_DECISIONS = 1_000
 """Decisions of one episode that are filmed at most."""
@@ -231,7 +231,7 @@ def _episode(
         view.decided(_believed(agent, obs, state), action, state)
         if step == 1:
             story = story or Story(
-                shown_env(agent.config.env, agent.config.env_kwargs),
+                shown_name(agent.config),
                 agent.config.agent,
                 pace.seconds_per_decision,
                 terms=tuple(_energies(agent, state)),

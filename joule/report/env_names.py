@@ -56,8 +56,7 @@ def _of_model_files(runs: Sequence[Run]) -> list[Run]:
 
 def _file_of(run: Run) -> str:
     """The path of the model file of a run's robot; empty for another environment."""
-    kwargs = run.settings.get("env_kwargs")
-    return model_in(str(run.settings.get("env")), kwargs) if isinstance(kwargs, dict) else ""
+    return model_in(run.settings.get("env"), run.settings.get("env_kwargs"))
 
 
 def _told_apart(files: Sequence[str]) -> dict[str, str]:

@@ -64,7 +64,7 @@ class Progress(Callback):
         self.take_start(start)
         state, settings = self.state, start.settings
         from_frame = f" from frame {start.frames:,} on" if start.frames else ""
-        env = shown_env(settings["env"], settings.get("env_kwargs", {}))
+        env = shown_env(settings["env"], settings.get("env_kwargs"))
         self._say(f"{settings['agent']} in {env}, {state.steps:,} {state.unit}{from_frame} -> {start.folder}")
         self._line_due = time.monotonic() + FIRST_LINE_SECONDS
         if self.console.is_terminal and not self.console.is_dumb_terminal:

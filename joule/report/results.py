@@ -78,8 +78,7 @@ def read_run(folder: Path | str) -> Run:
         raise ResultsError(
             f"{folder} has a config.json, run.json, command.txt or changes.csv that cannot be read: {why(error)}"
         ) from None
-    kwargs = settings.get("env_kwargs")
-    env = shown_env(run.env, kwargs if isinstance(kwargs, dict) else {})
+    env = shown_env(run.env, settings.get("env_kwargs"))
     return replace(run, env=env, source=folder, command=command, settings=settings, env_spec=env_spec)
 
 

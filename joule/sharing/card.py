@@ -103,7 +103,7 @@ def _metadata(values: Mapping[str, Any], spec: Mapping[str, Any], licence: str) 
 
 def _env(values: Mapping[str, Any]) -> str:
     """The name of the environment for people."""
-    return shown_env(values["env"], values["settings"].get("env_kwargs", {}))
+    return shown_env(values["env"], values["settings"].get("env_kwargs"))
 
 
 def _summary(values: Mapping[str, Any]) -> str:

@@ -8,18 +8,18 @@ import re
 from pathlib import Path
 
 from agent.configurator.settings import Config
+from joule.model_file import model_of
 from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.links import RUN_FILE, check_inside, run_around
 from joule.storage.manifest import MANIFEST
 from joule.storage.run_entries import CHECKPOINTS, FOLDERS, left_before_record
 from joule.storage.shipped import RUNS, folder_of
-from joule_schema.model_file import model_in
 
 
 def default_folder(config: Config) -> Path:
     """A free path `runs/<env>-<agent>-seed<k>-<time>`; a model file gives its name for <env>."""
-    named = Path(file).stem if (file := model_in(config.env, config.env_kwargs)) else config.env
+    named = Path(file).stem if (file := model_of(config)) else config.env
     env = re.sub(r"[^A-Za-z0-9._-]+", "-", named).strip(".-")[:80] or "env"
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{env}-{config.agent}-seed{config.seed}-{time}"

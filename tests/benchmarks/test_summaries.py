@@ -150,6 +150,20 @@ def test_a_change_is_noticed_also_in_a_later_episode() -> None:
     assert adaptation_summary.figures_of(fell)["changes"] == 0
 
 
+def test_what_is_achievable_is_the_mean_of_what_each_agent_achieves() -> None:
+    def after(method: str, seed: str, value: float) -> dict[str, str]:
+        return adapting_row("after", 500, method=method, seed=seed) | {"return": str(value)}
+
+    rows = [after("joule adapts", seed, 1.0) for seed in "12"]
+    assert adaptation_summary.achievable_return(rows) is None
+    rows += [after("joule taught", "1", 440.0), after("joule taught", "2", 0.0)]
+    rows += [after("joule frozen", "1", 200.0), after("joule frozen", "2", 280.0)]
+    assert adaptation_summary.achievable_return(rows) == 360.0
+    # An agent without a ceiling of its own has that of the others.
+    others = [row for row in rows if (row["method"], row["seed"]) != ("joule taught", "2")]
+    assert adaptation_summary.achievable_return(others) == 440.0
+
+
 def test_a_change_before_which_every_episode_ended_is_not_tested() -> None:
     rows = [adapting_row("change", 310, changed_at=300, detected_after=8)]
     rows += [adapting_row("change", 200, changed_at=300, perturbation="gain=0")]
