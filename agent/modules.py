@@ -22,7 +22,7 @@ from agent.actor.deadline import Deadline
 from agent.actor.planning_networks import PlanningNetworks
 from agent.arguments import episode_starts, observation_rows, rows_in
 from agent.configurator.kinds import NO_PLANNER
-from agent.configurator.settings import Config
+from agent.configurator.settings import Config, LearningConfig
 from agent.configurator.validation import check_horizon
 from agent.cost.constraint import covered_by_task
 from agent.cost.constraint_cost import ConstraintCost
@@ -119,12 +119,12 @@ class Modules:
         spec, config = self.env_spec, self.config
         return Networks(spec.observation, spec.action_size, self.readouts_size, config).to(self.device)
 
-    def new_learner(self, tau: float | None = None) -> Learner:
-        """A learner of the networks that has taken no step; `tau` replaces the setting."""
+    def new_learner(self, tau: float | None = None, learning: LearningConfig | None = None) -> Learner:
+        """A learner of the networks that has taken no step; `tau` and `learning` replace the settings."""
         config = self.config
         return Learner(
             self.networks,
-            config.learning,
+            learning or config.learning,
             lambda: self.discount,
             target_entropy=config.actor.target_entropy,
             curiosity=1.0 if self.rewardless else config.explore.curiosity,

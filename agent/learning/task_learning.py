@@ -11,7 +11,10 @@ for ensemble disagreement, in units of the usual cost, so that the policy does n
 imagination begins is penalised: rarely visited states are not avoided, untried actions are.
 
 A task without the environment's own cost needs states without data. It pays nothing for disagreement, while
-it is learned and later in planning, and starts from an untrained critic.
+it is learned and later in planning, and starts from an untrained critic. Its policy keeps to the action that
+was taken in a remembered state wherever the critic prefers that action to the policy's own (critic-regularised
+regression with a binary filter, Wang et al. 2020, equation 3, beside the critic's gradient): the gradient of a
+critic that was trained for minutes leads to actions that it overrates, an action that was taken is never far off.
 """
 
 import copy
@@ -42,6 +45,9 @@ IMAGINED_DECISIONS = 3
 """Decisions imagined from each state."""
 TASK_TAU = 0.05
 """Rate at which target networks follow, several times that of training, because there are fewer updates."""
+CLONING = 20.0
+"""Weight of the squared distance from better actions that were taken, where the environment's own cost is no part
+of the task."""
 POLICY_DELAY = 0.25
 """Share of the updates before the policy is updated: at first the critic is that of another task."""
 
@@ -140,7 +146,9 @@ class TaskLearner:
         self.networks, self.config = modules.networks, modules.config.learning
         self.terminates, self.device = modules.terminations > 0, modules.device
         self.uncertainty = self.networks.disagreement_cost(modules.config.cost.uncertainty)
-        self.learner = modules.new_learner(tau=TASK_TAU)
+        self.clones = not task_cost.uses_own_cost
+        cloning = replace(self.config, behaviour_cloning=CLONING if self.clones else 0.0)
+        self.learner = modules.new_learner(TASK_TAU, cloning)
         trained = (self.networks.critic, self.networks.world_model.cost)
         parameters = [parameter for part in trained for parameter in part.parameters()]
         self.group = FlatParameters([(parameters, self.config.learning_rate)])
@@ -159,7 +167,7 @@ class TaskLearner:
         """
         networks, learner = self.networks, self.learner
         replayed = self.replayed_transitions()
-        imagined, latents = self.imagine()
+        imagined, latents, logged = self.imagine()
         pairs = zip(vars(replayed).values(), vars(imagined).values(), strict=True)
         batch = Transitions(*(torch.cat(pair) for pair in pairs))
         with learner.autograd.arithmetic():
@@ -178,7 +186,8 @@ class TaskLearner:
         if not learner.budget.step(self.group, loss, largest, learner.updates, "a new task"):
             return
         if update_policy:
-            learner.update_policy(torch.cat((latents[0], latents[-1])), False)
+            stored = self.better_actions(latents[0], logged) if self.clones else None
+            learner.update_policy(torch.cat((latents[0], latents[-1])), False, stored)
         learner.update_targets(encoder_frozen=True)
 
     def replayed_transitions(self) -> Transitions:
@@ -201,8 +210,31 @@ class TaskLearner:
         return Transitions(*(x.flatten(0, 1)[keep] for x in (z[:-1], action, cost, terminated, target)))
 
     @torch.no_grad()
-    def imagine(self) -> tuple[Transitions, Float[Tensor, "time_and_one batch latent"]]:
-        """Imagined transitions under the policy, and the latents along them."""
+    def better_actions(
+        self, z: Float[Tensor, "batch latent"], logged: Float[Tensor, "batch act"]
+    ) -> tuple[Float[Tensor, "rows act"], Float[Tensor, " rows"]]:
+        """What the policy is to keep to, in remembered states and in as many imagined ones.
+
+        Args:
+            z: remembered states.
+            logged: the actions that were taken there.
+
+        Returns:
+            The actions, and 1 where the critic expects less cost after one than after the policy's most likely
+            action. Nothing was taken in an imagined state: 0.
+        """
+        networks = self.networks
+        with self.learner.autograd.arithmetic():
+            taken = networks.critic(z, logged).float().mean(1)
+            own = networks.critic(z, networks.policy(z)).float().mean(1)
+        better = (taken < own).float()
+        return torch.cat((logged, torch.zeros_like(logged))), torch.cat((better, torch.zeros_like(better)))
+
+    @torch.no_grad()
+    def imagine(
+        self,
+    ) -> tuple[Transitions, Float[Tensor, "time_and_one batch latent"], Float[Tensor, "batch act"]]:
+        """Imagined transitions under the policy, the latents along them, and the actions logged at the first."""
         networks, model = self.networks, self.task_cost.world_model
         start = self.replay_buffer.windows(BATCH_SIZE, 1, self.rng)[0]
         z = [self.latents[torch.from_numpy(start)].to(self.device)]
@@ -225,7 +257,7 @@ class TaskLearner:
         valid = torch.ones_like(cost, dtype=torch.bool)
         target = self.targets(latents, cost + penalty, termination, valid, IMAGINED_DECISIONS)
         flat = (x.flatten(0, 1) for x in (latents[:-1], action, cost, termination, target))
-        return Transitions(*flat), latents
+        return Transitions(*flat), latents, logged
 
     @torch.no_grad()
     def targets(

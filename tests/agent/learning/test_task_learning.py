@@ -305,6 +305,39 @@ def test_the_policy_is_updated_after_a_quarter_of_the_updates(
     assert all(torch.equal(w, before[name]) for name, w in policy.state_dict().items())
 
 
+@pytest.mark.parametrize(("text", "keeps"), [(LEFT, True), (f"own+0.1*{LEFT}", False)])
+def test_the_policy_of_a_new_task_keeps_to_the_actions_that_the_critic_prefers(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch, text: str, keeps: bool
+) -> None:
+    agent: Any = joule.load(trained_run)
+    modules, task = agent.modules, parse(text)
+    relabel(modules.replay_buffer, task, agent.configurator.task_cost(task).layout)
+    learner = TaskLearner(modules, agent.configurator.task_cost(task))
+    z, cost_to_go = torch.randn(BATCH_SIZE, modules.config.model.latent_dim), modules.networks.critic
+    with torch.no_grad():
+        own = modules.networks.policy(z)
+        # In every second state the action that was taken is the policy's own: it is not better.
+        logged = torch.where((torch.arange(BATCH_SIZE) % 2 == 0).unsqueeze(1), own, -own)
+        expected = (cost_to_go(z, logged).mean(1) < cost_to_go(z, own).mean(1)).float()
+    actions, known = learner.better_actions(z, logged)
+    assert torch.equal(actions[:BATCH_SIZE], logged)
+    assert torch.equal(known[:BATCH_SIZE], expected)
+    assert 0.0 < known[1:BATCH_SIZE:2].mean() < 1.0
+    assert not known[:BATCH_SIZE:2].any()
+    assert not known[BATCH_SIZE:].any(), "nothing was done in an imagined state"
+
+    def distance() -> float:
+        with torch.no_grad():
+            squared = (modules.networks.policy(z) - logged).square().sum(-1)
+        return float((squared * known[:BATCH_SIZE]).sum() / known.sum())
+
+    monkeypatch.setattr(learner, "imagine", lambda real=learner.imagine: (real()[0], [z, z, z, z], logged))
+    before = distance()
+    for _ in range(30):
+        learner.update(update_policy=True)
+    assert (distance() < 0.5 * before) == keeps
+
+
 def test_a_task_on_a_readout_that_the_environment_lacks_is_refused(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     with pytest.raises(TaskError, match="'velocity' is no readout"):
