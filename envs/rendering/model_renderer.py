@@ -14,7 +14,7 @@ from envs.faults.errors import RenderError
 from envs.physics import Physics
 from envs.rendering.current_context import current_kept, make_empty_current
 from envs.rendering.free_view import free_camera
-from envs.rendering.opengl import ensure_gl
+from envs.rendering.opengl import chosen_too_late, ensure_gl
 
 _forgotten: list[Any] = []
 """Renderers of MuJoCo whose `ModelRenderer` was collected as garbage. They are freed before the next frame, because
@@ -103,7 +103,8 @@ class ModelRenderer:
             with current_kept():
                 self._renderer = mujoco.Renderer(model, self._height, self._width)
         except Exception as error:
-            raise RenderError(f"{self._name}: no frame could be made: {error}") from error
+            why = f"{error}{chosen_too_late()}"
+            raise RenderError(f"{self._name}: no frame could be made: {why}") from error
         finally:
             for part, field, value in before:
                 setattr(part, field, value)

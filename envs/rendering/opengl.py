@@ -39,6 +39,18 @@ def ensure_gl() -> str | None:
     return HINT if chosen == "off" else None
 
 
+def chosen_too_late() -> str:
+    """What to do where MuJoCo was imported before MUJOCO_GL had its value; empty where it was not.
+
+    MuJoCo chooses its backend as it is imported, and a value that is set later is without effect.
+    """
+    chosen, context = os.environ.get("MUJOCO_GL", ""), getattr(sys.modules.get("mujoco"), "GLContext", None)
+    used = getattr(context, "__module__", "").rpartition(".")[2]
+    if chosen not in _LIBRARIES or used in ("", chosen):
+        return ""
+    return f"; mujoco was imported before its backend was chosen: set MUJOCO_GL={chosen} before Python starts"
+
+
 def _can_load(backend: str) -> bool:
     """Whether the library of an OpenGL backend can be loaded here."""
     try:

@@ -59,6 +59,8 @@ class Run:
     env_spec: dict[str, Any] = field(default_factory=dict, repr=False)
     """The specification of its environment as JSON values; empty where none was kept."""
     command: str = ""
+    failed: bool = False
+    """Whether an error ended it, such as learning that was no longer finite."""
     success: NDArray[np.float64] | None = field(default=None, repr=False)
     """Share of each evaluation's episodes that succeeded, NaN where it is not known; None for no such column."""
     label: str = ""

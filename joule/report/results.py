@@ -24,7 +24,7 @@ from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.links import CONFIG, RUN_FILE
 from joule.storage.reader import COMMAND_BYTES, JSON_BYTES, read_text
-from joule.storage.run_entries import CHANGES, COMMAND, SUITE_SETTINGS
+from joule.storage.run_entries import CHANGES, COMMAND, FAILURE, SUITE_SETTINGS
 from joule.storage.run_logs import EVALUATIONS
 from joule.storage.shipped import folder_of, instead_of
 from joule_errors import Advice
@@ -79,7 +79,9 @@ def read_run(folder: Path | str) -> Run:
             f"{folder} has a config.json, run.json, command.txt or changes.csv that cannot be read: {why(error)}"
         ) from None
     env = shown_env(run.env, settings.get("env_kwargs"))
-    return replace(run, env=env, source=folder, command=command, settings=settings, env_spec=env_spec)
+    failed = os.path.lexists(folder / FAILURE)
+    run = replace(run, env=env, source=folder, command=command, failed=failed)
+    return replace(run, settings=settings, env_spec=env_spec)
 
 
 def _history(folder: Path, command: str) -> dict[str, Any]:

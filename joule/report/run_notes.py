@@ -1,4 +1,4 @@
-"""Notes on what the settings of runs say of their rows in a table."""
+"""Notes on what the settings and the ends of runs say of their rows in a table."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from joule.report.evaluations import Run
 from joule.report.labels import CHANGED
+from joule.storage.run_entries import FAILURE
 
 WITH_REPLAY = ("sac", "td3", "tqc", "crossq", "sac_her")
 """Baselines that begin with random actions, for a share of the budget: those of `joule.baselines.settings`."""
 
 
 def notes_on_settings(runs: Sequence[Run]) -> list[str]:
-    """Sentences on budgets of baselines, on changed settings, and on processes whose CPU time is left out.
+    """Sentences on budgets of baselines, changed settings, errors, and processes whose CPU time is left out.
 
     Args:
         runs: labelled; those without settings are passed over.
@@ -34,6 +35,12 @@ def notes_on_settings(runs: Sequence[Run]) -> list[str]:
         "are with the earlier ones."
         for run in runs
         if CHANGED in run.settings
+    ]
+    found += [
+        f"{run.source} was ended by an error, which its {FAILURE} has: its score is that of its last evaluation, "
+        f"at {int(run.frames[-1]):,} frames or earlier."
+        for run in runs
+        if run.failed
     ]
     if any(run.settings.get("actors") or run.settings.get("vector_mode") == "async" for run in runs):
         found.append(

@@ -17,7 +17,7 @@ import envs
 from envs.physics import find_physics
 from envs.rendering import opengl
 from envs.rendering.camera import film_camera, tracked_link
-from envs.rendering.opengl import ensure_gl
+from envs.rendering.opengl import chosen_too_late, ensure_gl
 
 
 def test_opengl_is_chosen_and_a_value_that_works_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +43,18 @@ def test_opengl_is_chosen_and_a_value_that_works_is_kept(monkeypatch: pytest.Mon
             monkeypatch.setenv("MUJOCO_GL", asked)
         assert (ensure_gl() is not None) == has_hint, (asked, found)
         assert os.environ["MUJOCO_GL"] == chosen
+
+
+@pytest.mark.parametrize(
+    ("used", "chosen", "late"), [("glfw", "egl", True), ("egl", "egl", False), ("", "off", False)]
+)
+def test_a_backend_that_was_chosen_after_mujoco_was_imported_is_told(
+    monkeypatch: pytest.MonkeyPatch, used: str, chosen: str, late: bool
+) -> None:
+    context = type("GLContext", (), {"__module__": f"mujoco.{used}"}) if used else None
+    monkeypatch.setattr(mujoco, "GLContext", context, raising=False)
+    monkeypatch.setenv("MUJOCO_GL", chosen)
+    assert ("set MUJOCO_GL=egl before Python starts" in chosen_too_late()) == late
 
 
 def test_rendering_needs_a_render_mode() -> None:

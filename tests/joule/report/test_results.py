@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from result_files import write_evaluations, write_run, write_tree
 
-from joule.report import results
+from agent.errors import StopRun
+from joule.report import results, table
 from joule.report.evaluations import COLUMNS, ResultsError
+from joule.storage import failure_file
 from joule.sweeping.results import collect
 from joule.sweeping.trials import env_folder
 from joule_errors import Advice
@@ -151,3 +153,15 @@ def test_the_settings_beside_the_results_of_a_sweep_tell_tasks_and_agents_apart(
     (last.parents[2] / "settings.json").write_text("[]")
     with pytest.raises(ResultsError, match=r"c.settings.json cannot be read: not an object of settings"):
         results.read_tree(tmp_path / "results")
+
+
+def test_a_run_that_an_error_ended_is_named(tmp_path: Path) -> None:
+    diverged, whole = (
+        write_run(tmp_path / "diverged", [1.0, 2.0]),
+        write_run(tmp_path / "whole", [1.0], seed=2),
+    )
+    failure_file.write(diverged, StopRun("not finite"))
+    runs = results.gather([diverged, whole])
+    (note,) = [note for note in table.notes(table.rows(runs), runs) if "ended by an error" in note]
+    assert note.startswith(f"{diverged} was ended by an error")
+    assert f"at {int(runs[0].frames[-1]):,} frames" in note
