@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from envs.faults.boundary import attribute
 from envs.physics import find_physics, is_of_shimmy
 from envs.rendering.free_view import free_view
 
@@ -20,14 +21,16 @@ def follow_robot(env: gymnasium.Env[Any, Any]) -> None:
     physics = find_physics(env)
     if physics is None:
         return
-    from gymnasium.envs.mujoco import MujocoEnv
+    from gymnasium.envs.mujoco import MujocoEnv, MujocoRenderer
 
     cameras = _tracking_cameras(physics.model)
     base: Any = env.unwrapped
     if is_of_shimmy(env):
         base.render_kwargs.setdefault("camera_id", film_camera(physics.model))
     elif isinstance(base, MujocoEnv) and base.camera_id is None and base.camera_name is None:
-        _point(base.mujoco_renderer, physics.model, cameras)
+        renderer = attribute(base, "mujoco_renderer")
+        if isinstance(renderer, MujocoRenderer):  # a class may keep its own under another name
+            _point(renderer, physics.model, cameras)
 
 
 def _point(renderer: Any, model: Any, cameras: list[int]) -> None:

@@ -101,10 +101,8 @@ def make_own_current(env: gymnasium.Env[Any, Any]) -> None:
     if control is not None:
         _make_current_of_dm_control(control.physics)
         return
-    for part in parts(env):
-        make_current = attribute(
-            attribute(attribute(part, "mujoco_renderer"), "viewer"), "make_context_current"
-        )
+    for renderer in _renderers_of_gymnasium(env):
+        make_current = attribute(attribute(renderer, "viewer"), "make_context_current")
         if callable(make_current):
             make_current()
 
@@ -114,14 +112,25 @@ def free_viewers(env: gymnasium.Env[Any, Any]) -> None:
 
     Gymnasium frees the contexts alone. The rest is deleted when Python forgets the renderer, in another context.
     """
-    for part in parts(env):
-        viewers = attribute(attribute(part, "mujoco_renderer"), "_viewers")
+    for renderer in _renderers_of_gymnasium(env):
+        viewers = attribute(renderer, "_viewers")
         for viewer in viewers.values() if isinstance(viewers, dict) else ():
             drawn_with, make_current = attribute(viewer, "con"), attribute(viewer, "make_context_current")
             if drawn_with is not None and callable(make_current):
                 with suppress(Exception):  # it is current in another thread, and stays as Gymnasium leaves it
                     make_current()
                     drawn_with.free()
+
+
+def _renderers_of_gymnasium(env: gymnasium.Env[Any, Any]) -> Iterator[Any]:
+    """Those that an environment keeps as an attribute. Only Gymnasium's own classes call it `mujoco_renderer`."""
+    rendering = sys.modules.get("gymnasium.envs.mujoco.mujoco_rendering")
+    if rendering is None:
+        return
+    for part in parts(env):
+        for kept in tuple(getattr(part, "__dict__", {}).values()):
+            if isinstance(kept, rendering.MujocoRenderer):
+                yield kept
 
 
 def free_dm_control(env: gymnasium.Env[Any, Any]) -> None:

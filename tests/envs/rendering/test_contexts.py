@@ -11,6 +11,7 @@ import drawing_env
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.mujoco.inverted_pendulum_v5 import InvertedPendulumEnv
 
 import envs
 from envs.rendering.opengl import ensure_gl
@@ -143,3 +144,33 @@ def test_a_renderer_outside_joule_draws_on_after_joule_drew() -> None:
         env.close()
     np.testing.assert_array_equal(own.render(), seen)
     own.close()
+
+
+class NamedRenderer(InvertedPendulumEnv):
+    """Keeps Gymnasium's renderer under a name of its own."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(render_mode=render_mode)
+        self._camera = self.mujoco_renderer
+        del self.mujoco_renderer
+
+    def render(self) -> Any:
+        return self._camera.render(self.render_mode)
+
+    def close(self) -> None:
+        self._camera.close()
+
+
+def test_gymnasiums_renderer_under_another_name_draws_every_frame() -> None:
+    gymnasium.register("NamedRenderer-v0", entry_point=f"{__name__}:NamedRenderer", max_episode_steps=10)
+    env, other = (envs.make("NamedRenderer-v0", render_mode="rgb_array") for _ in range(2))
+    for each in (env, other):
+        each.reset(seed=1)
+    seen = env.render()
+    assert seen.std() > 5, "there is something to see"
+    for _ in range(2):
+        np.testing.assert_array_equal(env.render(), seen)
+    other.render()
+    other.close()
+    np.testing.assert_array_equal(env.render(), seen)
+    env.close()
