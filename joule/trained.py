@@ -210,6 +210,7 @@ class Request:
             "adapt": self.adapt,
             "learn-task": self.learn_task is not None,
             "learn-goals": self.asked.learn_goals is not None,
+            "goal": self.asked.is_remembered,
             "perceive": self.changes.get("perceive") == "energy",
         }
         if given := [name for name, value in asked.items() if value]:

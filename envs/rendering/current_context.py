@@ -101,7 +101,7 @@ def make_own_current(env: gymnasium.Env[Any, Any]) -> None:
     if control is not None:
         _make_current_of_dm_control(control.physics)
         return
-    for renderer in _renderers_of_gymnasium(env):
+    for renderer in renderers_of_gymnasium(env):
         make_current = attribute(attribute(renderer, "viewer"), "make_context_current")
         if callable(make_current):
             make_current()
@@ -112,7 +112,7 @@ def free_viewers(env: gymnasium.Env[Any, Any]) -> None:
 
     Gymnasium frees the contexts alone. The rest is deleted when Python forgets the renderer, in another context.
     """
-    for renderer in _renderers_of_gymnasium(env):
+    for renderer in renderers_of_gymnasium(env):
         viewers = attribute(renderer, "_viewers")
         for viewer in viewers.values() if isinstance(viewers, dict) else ():
             drawn_with, make_current = attribute(viewer, "con"), attribute(viewer, "make_context_current")
@@ -122,7 +122,7 @@ def free_viewers(env: gymnasium.Env[Any, Any]) -> None:
                     drawn_with.free()
 
 
-def _renderers_of_gymnasium(env: gymnasium.Env[Any, Any]) -> Iterator[Any]:
+def renderers_of_gymnasium(env: gymnasium.Env[Any, Any]) -> Iterator[Any]:
     """Those that an environment keeps as an attribute. Only Gymnasium's own classes call it `mujoco_renderer`."""
     rendering = sys.modules.get("gymnasium.envs.mujoco.mujoco_rendering")
     if rendering is None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.faults.errors import RenderError
 from envs.physics import dm_control_env, find_physics, is_of_shimmy, parts
-from envs.rendering.current_context import drawing
+from envs.rendering.current_context import drawing, renderers_of_gymnasium
 from envs.rendering.poses import RobotPoses, are_predictable
 from envs.rendering.scene_camera import AddToScene, SceneCamera
 from envs.safe_env import SafeEnv
@@ -163,21 +163,24 @@ def _own_renderer(env: SafeEnv) -> _SceneRenderer | None:
             return np.asarray(picture)
 
         return by_dm_control
-    for part in parts(env):
-        if isinstance(part, MujocoEnv):
-            return lambda add, mujoco_env=part: _by_gymnasium(env, mujoco_env, add)  # type: ignore[misc]
+    if any(isinstance(part, MujocoEnv) for part in parts(env)):
+        # A class of one's own may keep none, and draw by other means.
+        for renderer in renderers_of_gymnasium(env):
+            return lambda add: _by_gymnasium(env, renderer, add)
     return None
 
 
-def _by_gymnasium(env: SafeEnv, mujoco_env: Any, add: AddToScene) -> np.ndarray:
+def _by_gymnasium(env: SafeEnv, renderer: Any, add: AddToScene) -> np.ndarray:
     import mujoco
 
-    if mujoco_env.mujoco_renderer.viewer is None:
+    if renderer.viewer is None:
         env.render()  # makes the viewer and sets its camera
-    viewer = mujoco_env.mujoco_renderer.viewer
+    viewer = renderer.viewer
+    if viewer is None:
+        raise RenderError(f"{env.env_spec.env} does not draw with the renderer that it keeps")
     mujoco.mjv_updateScene(
-        mujoco_env.model,
-        mujoco_env.data,
+        renderer.model,
+        renderer.data,
         viewer.vopt,
         viewer.pert,
         viewer.cam,

@@ -48,6 +48,13 @@ class AskedGoal:
         """What records call the goal; None where there is none."""
         return self.goal if self.goal is None or isinstance(self.goal, str) else self.goal.name
 
+    @property
+    def is_remembered(self) -> bool:
+        """Whether the goal, which was checked, is a moment that is looked for in the replay buffer."""
+        from joule.goals.text import REMEMBERED, check_text
+
+        return isinstance(self.goal, str) and check_text(self.goal)[0] in REMEMBERED
+
     def check_not_in_memory(self) -> None:
         """Refuses all of it for an agent in memory. Raises ConfigError."""
         if self.given:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
     from agent.interface import Observation
 
+REMEMBERED = ("readout", "episode")
+"""Kinds of goals that are moments in the replay buffer."""
 FAR = 1.0
 """Standard deviations of a readout from what was asked for, beyond which the nearest moment is no answer to it."""
 OTHER_SHAPE = 0.05

@@ -37,11 +37,16 @@ def folder_of(path: str | os.PathLike[str]) -> Path | None:
         path: an address, or a path. `Path` makes one slash of the two, which is an address as well.
 
     Raises:
-        RunError: for an address that names no shipped agent.
+        RunError: for an address that names no shipped agent, or a part of one.
     """
     scheme, *rest = Path(path).parts or ("",)
     if scheme != _SCHEME:
         return None
+    if len(rest) > 1 and rest[0] in names():
+        raise RunError(
+            f"{_SCHEME}//{'/'.join(rest)}: an agent that comes with Joule has no checkpoints to name; give "
+            f"{address(rest[0])}"
+        )
     if len(rest) != 1 or rest[0] not in names():
         there_are = ", ".join(map(address, names()))
         raise RunError(

@@ -14,6 +14,7 @@ import pytest
 from gymnasium.envs.mujoco.inverted_pendulum_v5 import InvertedPendulumEnv
 
 import envs
+from envs.rendering.ghost import Ghost
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.pixels import PixelSettings
 
@@ -173,4 +174,7 @@ def test_gymnasiums_renderer_under_another_name_draws_every_frame() -> None:
     other.render()
     other.close()
     np.testing.assert_array_equal(env.render(), seen)
+    ghost = Ghost(env)
+    np.testing.assert_array_equal(ghost.plain(), seen)
+    assert (np.abs(ghost.draw(np.array([0.5, 0.5])).astype(int) - seen).max(-1) > 25).sum() > 20
     env.close()

@@ -81,7 +81,9 @@ def test_other_addresses_and_learning_are_refused() -> None:
         RunError, match=r"^joule://ant: is no agent that comes with Joule; there are joule://half"
     ):
         joule.load("joule://ant")
-    for more in (["--adapt"], ["--learn-goals", "5"], ["--perceive", "energy"]):
+    with pytest.raises(RunError, match=r"/step-10000: .* no checkpoints to name; give joule://reach$"):
+        joule.load("joule://reach/checkpoints/step-10000")
+    for more in (["--adapt"], ["--goal", "episode:0@9"], ["--goal", "readout:x=1"], ["--perceive", "energy"]):
         with pytest.raises(
             ConfigError,
             match=f"{more[0]}: joule://reach is a run in its shared form, without the replay buffer",
