@@ -34,6 +34,7 @@ def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any
     """Method -> task -> fraction of the other method's score, both above random, and the means over the tasks.
 
     `new_tasks` and `own_reward` are means over the tasks without and with the environment's own cost; None without one.
+    In `new_tasks_capped` no task counts more than 1, and `new_tasks_capped_by_env` has such a mean of each environment.
     Scores are compared with those for the same costs, over as many decisions and episodes. The oracle plays one
     episode, so that beside it the first one of the others counts; in older rows, which do not have it, the mean of all.
     """
@@ -54,11 +55,17 @@ def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any
         }
         if shares:
             names = _names(list(shares))
-            own = {task for task in shares if has_own_cost(task[2])}
+            new = {task: share for task, share in shares.items() if not has_own_cost(task[2])}
+            at_most_one = {task: min(share, 1.0) for task, share in new.items()}
             result[method] = {names[task]: share for task, share in shares.items()} | {
                 "mean": _mean(list(shares.values())),
-                "new_tasks": _mean([share for task, share in shares.items() if task not in own]),
-                "own_reward": _mean([share for task, share in shares.items() if task in own]),
+                "new_tasks": _mean(list(new.values())),
+                "new_tasks_capped": _mean(list(at_most_one.values())),
+                "new_tasks_capped_by_env": {
+                    env: _mean([share for task, share in at_most_one.items() if task[0] == env])
+                    for env in sorted({task[0] for task in new})
+                },
+                "own_reward": _mean([share for task, share in shares.items() if task not in new]),
             }
     return result
 
@@ -90,6 +97,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     learned, trained = sac.get("learn_task", {}), sac.get("init_from", {})
     return {
         "fraction_of_sac_new_tasks": learned.get("new_tasks"),
+        "fraction_of_sac_new_tasks_capped": learned.get("new_tasks_capped"),
         "fraction_of_sac_own_reward": learned.get("own_reward"),
         "fraction_of_sac_new_tasks_init_from": trained.get("new_tasks"),
         "of_sac": sac,

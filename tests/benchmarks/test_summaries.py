@@ -106,6 +106,20 @@ def test_tasks_with_the_own_reward_are_summarised_apart_from_new_ones() -> None:
     assert tasks_summary.summary([])["fraction_of_sac_new_tasks"] is None
 
 
+def test_a_task_on_which_the_other_fails_counts_no_more_than_one_in_the_capped_mean() -> None:
+    learned_scores = (("A", "back", 4.0), ("A", "stand", 30.0), ("B", "back", 8.0))
+    rows = [
+        task_row(task, "less:velocity", method, score) | {"env": env}
+        for env, task, learned in learned_scores
+        for method, score in (("random", 0.0), ("sac", 10.0), ("learn_task", learned))
+    ]
+    found = tasks_summary.summary(rows)
+    assert found["fraction_of_sac_new_tasks"] == pytest.approx(1.4)
+    assert found["fraction_of_sac_new_tasks_capped"] == pytest.approx((0.4 + 1.0 + 0.8) / 3)
+    by_env = found["of_sac"]["learn_task"]["new_tasks_capped_by_env"]
+    assert by_env == pytest.approx({"A": 0.7, "B": 0.8})
+
+
 def test_what_a_constraint_costs_is_measured_against_who_learned_with_it_from_scratch() -> None:
     def row(kept: str, total: float, violations: float) -> dict[str, Any]:
         found = {
