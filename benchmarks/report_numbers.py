@@ -48,11 +48,13 @@ def capped(method: str) -> float:
 
 
 def tasks_learned() -> Numbers:
-    """Shares of SAC in percent: learned, planned for; learned with none above 100, and on the new tasks."""
-    found = summary(tasks_summary.SUMMARY)
+    """Shares of SAC in percent on new tasks: none above 100, learned and planned for; learned, uncapped; of each robot."""
+    of_sac = summary(tasks_summary.SUMMARY)["of_sac"]
+    learned, by_robot = of_sac["learn_task"], of_sac["learn_task"]["new_tasks_capped_by_env"]
+    robots = ("joule/Reach-v0", "HalfCheetah-v5", "joule/Maze-v0", "dmc:walker-walk")
     shares = (
-        found["of_sac"]["learn_task"]["mean"], found["of_sac"]["plan"]["mean"], capped("learn_task"),
-        found["fraction_of_sac_new_tasks"],
+        learned["new_tasks_capped"], of_sac["plan"]["new_tasks_capped"], learned["new_tasks"],
+        *(by_robot[env] for env in robots),
     )  # fmt: skip
     return [100 * share for share in shares]
 
