@@ -56,14 +56,22 @@ def observed_costs(
     return cost
 
 
-def reset_costs(networks: Networks, untrained: Networks) -> None:
+def reset_costs(networks: Networks, untrained: Networks, *, keeps_termination: bool = False) -> None:
     """Replaces critic, cost head and entropy weight by untrained ones; the world model stays.
 
     The policy stays too: the data, and so the model, are near what it does.
+
+    Args:
+        networks: of the agent.
+        untrained: of the same sizes.
+        keeps_termination: whether the cost head, which predicts terminations too, forgets costs alone.
     """
     for name in ("critic", "target_critic"):
         getattr(networks, name).load_state_dict(getattr(untrained, name).state_dict())
-    networks.world_model.cost.load_state_dict(untrained.world_model.cost.state_dict())
+    if keeps_termination:
+        networks.world_model.cost.forget_costs()
+    else:
+        networks.world_model.cost.load_state_dict(untrained.world_model.cost.state_dict())
     networks.spread.copy_(untrained.spread)
     networks.log_entropy_weight.copy_(untrained.log_entropy_weight)
 

@@ -10,11 +10,14 @@ for ensemble disagreement, in units of the usual cost, so that the policy does n
 (Yu et al. 2020, equation 2). Only disagreement above that of the logged action in the state where the
 imagination begins is penalised: rarely visited states are not avoided, untried actions are.
 
-A task without the environment's own cost needs states without data. It pays nothing for disagreement, while
-it is learned and later in planning, and starts from an untrained critic. Its policy keeps to the action that
-was taken in a remembered state wherever the critic prefers that action to the policy's own (critic-regularised
-regression with a binary filter, Wang et al. 2020, equation 3, beside the critic's gradient): the gradient of a
-critic that was trained for minutes leads to actions that it overrates, an action that was taken is never far off.
+A task without the environment's own cost needs states without data. Where no episode was terminated, it pays
+nothing for disagreement, while it is learned and later in planning. Where terminations end episodes, such as
+falls, it pays like the other tasks, because untried actions lead to falls; and the head that predicts
+terminations keeps what it learned, because they do not depend on the task. The task starts from an untrained
+critic. Its policy keeps to the action that was taken in a remembered state wherever the critic prefers that
+action to the policy's own (critic-regularised regression with a binary filter, Wang et al. 2020, equation 3,
+beside the critic's gradient): the gradient of a critic that was trained for minutes leads to actions that it
+overrates, an action that was taken is never far off.
 """
 
 import copy
@@ -95,9 +98,9 @@ def _unchanged_on_failure(modules: Modules) -> Iterator[None]:
 
 def _learn(modules: Modules, task: Task, task_cost: TaskCost, updates: int) -> None:
     buffer, networks, config = modules.replay_buffer, modules.networks, modules.config
-    continues = task_cost.uses_own_cost
+    continues, terminates = task_cost.uses_own_cost, modules.terminations > 0
     relabel(buffer, task, task_cost.layout)
-    uncertainty = config.cost.uncertainty if continues else 0.0
+    uncertainty = config.cost.uncertainty if continues or terminates else 0.0
     config = replace(config, cost=replace(config.cost, uncertainty=uncertainty))
     config = modules.config = replace(
         config, reward="env", explore=replace(config.explore, kind="disagreement")
@@ -107,7 +110,7 @@ def _learn(modules: Modules, task: Task, task_cost: TaskCost, updates: int) -> N
         # The cost head learns the task's cost from here on. A copy still predicts the environment's own.
         task_cost.world_model = copy.deepcopy(networks.world_model).requires_grad_(False)
         if not continues:
-            reset_costs(networks, modules.new_networks())
+            reset_costs(networks, modules.new_networks(), keeps_termination=terminates)
         rescale(modules)
         before = modules.learner
         learner = TaskLearner(modules, task_cost)

@@ -88,6 +88,12 @@ class CostHead(nn.Sequential):
         logits = full(through(self, features))
         return logits[:, :-1], logits[:, -1]
 
+    @torch.no_grad()
+    def forget_costs(self) -> None:
+        """From now on it reads costs like an untrained head, and terminations as before."""
+        for parameter in self[-1].parameters():
+            parameter[:-1] = 0.0
+
 
 class WorldModel(nn.Module):
     """(z, action) -> Step.

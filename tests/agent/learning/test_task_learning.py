@@ -278,11 +278,14 @@ def test_what_is_replayed_are_stored_transitions_and_never_the_end_of_an_episode
     assert len(replayed.z) < BATCH_SIZE * modules.config.learning.n_step, "some windows reach an end"
 
 
-@pytest.mark.parametrize(("text", "uncertainty"), [(LEFT, 0.0), (f"own+0.1*{LEFT}", 2.0)])
-def test_only_a_task_with_the_own_cost_keeps_the_uncertainty_penalty(
-    trained_run: Path, text: str, uncertainty: float
+@pytest.mark.parametrize(
+    ("text", "terminations", "uncertainty"), [(LEFT, 0, 0.0), (LEFT, 1, 2.0), (f"own+0.1*{LEFT}", 0, 2.0)]
+)
+def test_a_task_keeps_the_uncertainty_penalty_with_the_own_cost_or_where_episodes_terminate(
+    trained_run: Path, text: str, terminations: int, uncertainty: float
 ) -> None:
     agent: Any = joule.load(trained_run, settings={"cost.uncertainty": 2.0})
+    agent.modules.terminations = terminations
     assert agent.learn_task(parse(text), updates=1).config.cost.uncertainty == uncertainty
 
 
