@@ -171,15 +171,19 @@ def constraints_kept() -> Numbers:
 
 
 def other_tasks() -> Numbers:
-    """On new tasks, the share of SAC's return in percent, none above 100; tasks, robots; worst robot; uncapped."""
+    """On new tasks, the share of SAC's return in percent, none above 100; tasks, robots; worst robot."""
     found = summary(tasks_summary.SUMMARY)
     by_robot = found["of_sac"]["learn_task"]["new_tasks_capped_by_env"]
-    rows = [row for row in raw_rows.read(RESULTS / "tasks.csv") if row["method"] == "learn_task"]
-    new = {(row["env"], row["task"]) for row in rows if not tasks_summary.has_own_cost(row["costs"])}
-    return (
-        100 * found["fraction_of_sac_new_tasks_capped"], len(new), len(by_robot), 100 * min(by_robot.values()),
-        100 * found["fraction_of_sac_new_tasks"],
-    )  # fmt: skip
+    rows = [
+        row for row in raw_rows.read(RESULTS / "tasks.csv") if not tasks_summary.has_own_cost(row["costs"])
+    ]
+    learned, sac = (
+        {(row["env"], row["task"]) for row in rows if row["method"] == method}
+        for method in ("learn_task", "sac")
+    )
+    new = learned & sac
+    mean = found["fraction_of_sac_new_tasks_capped"]
+    return 100 * mean, len(new), len(by_robot), 100 * min(by_robot.values())
 
 
 def shares_of_sac(method: str) -> list[float]:

@@ -133,7 +133,7 @@ OF_REPORTS = (
     ),
     Claim(
         "Where each task counts as it is, the mean is {:.0f} %. By robot, with none above 100 %, it is {:.0f} % in Reach, {:.0f} % in "
-        "HalfCheetah-v5, {:.0f} % in the maze and {:.0f} % in the walker.",
+        "HalfCheetah-v5, {:.0f} % in the maze, {:.0f} % in the walker and {:.0f} % in the hopper.",
         lambda: tasks_learned()[2:],
         TASKS_PAGE,
     ),

@@ -51,7 +51,7 @@ def tasks_learned() -> Numbers:
     """Shares of SAC in percent on new tasks: none above 100, learned and planned for; learned, uncapped; of each robot."""
     of_sac = summary(tasks_summary.SUMMARY)["of_sac"]
     learned, by_robot = of_sac["learn_task"], of_sac["learn_task"]["new_tasks_capped_by_env"]
-    robots = ("joule/Reach-v0", "HalfCheetah-v5", "joule/Maze-v0", "dmc:walker-walk")
+    robots = ("joule/Reach-v0", "HalfCheetah-v5", "joule/Maze-v0", "dmc:walker-walk", "Hopper-v5")
     shares = (
         learned["new_tasks_capped"], of_sac["plan"]["new_tasks_capped"], learned["new_tasks"],
         *(by_robot[env] for env in robots),
