@@ -34,7 +34,7 @@ def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any
     """Method -> task -> fraction of the other method's score, both above random, and the means over the tasks.
 
     `new_tasks` and `own_reward` are means over the tasks without and with the environment's own cost; None without one.
-    In `new_tasks_capped` no task counts more than 1, and `new_tasks_capped_by_env` has such a mean of each environment.
+    There are `new_tasks_number` of the former. In `new_tasks_capped` no task counts more than 1, and `new_tasks_capped_by_env` has such a mean of each environment.
     Scores are compared with those for the same costs, over as many decisions and episodes. The oracle plays one
     episode, so that beside it the first one of the others counts; in older rows, which do not have it, the mean of all.
     """
@@ -60,6 +60,7 @@ def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any
             result[method] = {names[task]: share for task, share in shares.items()} | {
                 "mean": _mean(list(shares.values())),
                 "new_tasks": _mean(list(new.values())),
+                "new_tasks_number": len(new),
                 "new_tasks_capped": _mean(list(at_most_one.values())),
                 "new_tasks_capped_by_env": {
                     env: _mean([share for task, share in at_most_one.items() if task[0] == env])
